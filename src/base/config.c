@@ -132,7 +132,7 @@ int config_seal(struct config *c, const char **ret_why, size_t *ret_at)
 uint64_t config_digest(const struct config *c)
 {
 	struct buf text = BUF_INIT;
-	buf_putf(&text, "%lld %lld\n", (long long)c->period_ns, (long long)c->window_ns);
+	buf_putf(&text, "%lld %lld\n", (long long)(c->period_ns / 1000000), (long long)(c->window_ns / 1000000));
 	for (size_t i = 0; i < c->n; i++) {
 		const struct metric *m = &c->metrics[i];
 		buf_putf(&text, "%s\t%s\t%s\t%d\n", m->name, metric_type_name(m->type), m->unit, m->scale);

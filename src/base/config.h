@@ -46,7 +46,7 @@ int config_seal(struct config *c, const char **ret_why, size_t *ret_at);
 struct config *config_ref(struct config *c);
 void config_unref(struct config *c);
 
-/* First 8 bytes, big-endian, of the SHA-256 over "period_ns window_ns\n" and a line "name\ttype\tunit\tscale\n"
+/* First 8 bytes, big-endian, of the SHA-256 over "PERIOD WINDOW\n" (milliseconds) and a line "name\ttype\tunit\tscale\n"
  * a metric; doc is left out (docs/hmon.md, "Digest"). */
 uint64_t config_digest(const struct config *c);
 
