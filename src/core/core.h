@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core of a daemon: peers that speak HMON, the one dispatch of their queries, and the services behind it.
+ *
+ * The core knows no service by name: a service gives it operations and roles. Everything here happens on the loop.
+ */
+#ifndef VIGIA_CORE_CORE_H
+#define VIGIA_CORE_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/op.h"
+#include "net/net.h"
+#include "proto/msg.h"
+#include "proto/xml.h"
+
+struct peer;
+
+/* --- who connects: a role says what becomes of its stanzas --- */
+
+struct role {
+	const char *name; /* as in <hmon role="..."> */
+	unsigned bit;	  /* of enum op_roles: which operations it may ask for */
+	/* All but `name` and `bit` may be NULL. Negative: the peer is closed (say why with peer_refuse first). */
+	int (*opened)(struct peer *p, const struct msg *hmon);
+	int (*stanza)(struct peer *p, const struct msg *stanza); /* no query, no answer: those are seen to */
+	int (*answer)(struct peer *p, const struct msg *answer);
+	int (*row)(struct peer *p, const struct xml_row *row);
+	void (*heard)(struct peer *p);			/* bytes came */
+	void (*urgent)(struct peer *p);
+	void (*closed)(struct peer *p, int error, const char *why); /* free p->owner's ties */
+};
+
+struct service {
+	const char *name, *doc;
+	const struct op *ops; /* ends with one without a noun */
+	const struct role *const *roles; /* ends with NULL; may be NULL */
+};
+
+struct core_limits {
+	unsigned connections;	/* all */
+	size_t pending;		/* bytes waiting for a peer */
+	unsigned calls;		/* under way on one connection */
+	int64_t opening_ns;	/* from accept to the root, and to registration */
+};
+
+struct core_figures {
+	uint64_t accepted, refused, stanzas, rows, calls, errors, overflows;
+	unsigned peers;
+};
+
+struct core {
+	struct net net;
+	const char *name; /* of the node */
+	const struct service *const *services;
+	struct core_limits limits;
+	struct core_figures figures;
+	struct peer *peers;
+	void *context; /* of the services' */
+};
+
+int core_start(struct core *core, uv_loop_t *loop, const char *name, const struct service *const *services,
+    const struct core_limits *limits);
+/* Says good-bye to every peer; the loop ends when they are gone. */
+void core_stop(struct core *core);
+/* The operation, or NULL. */
+const struct op *core_op(const struct core *core, const char *noun, const char *verb);
+
+/* --- peers --- */
+
+struct peer {
+	struct core *core;
+	struct stream *stream;
+	struct xml *xml;
+	const struct role *role; /* NULL until it said which */
+	struct call *calls;
+	void *owner; /* the role's */
+	void *started; /* of a program that this daemon started: who it is */
+	int64_t since_ns; /* monotonic */
+	uid_t uid;	/* Unix socket: the kernel's word; else (uid_t)-1 */
+	bool local;	/* Unix socket or loopback */
+	bool dialled, greeted, closing;
+	unsigned calls_n;
+	uv_timer_t *timer;
+	int64_t next_query; /* ids of the queries that we ask */
+	char address[64];
+	struct peer *next, **link;
+};
+
+/* Takes fd. accepted: waits for the peer's root. */
+int peer_accept(struct core *core, int fd, struct peer **ret);
+/* We dialled: sends our root. The role is ours to choose: what the other side's stanzas mean to us. */
+int peer_dialled(struct core *core, int fd, const struct role *role, const struct msg *greet, void *owner,
+    struct peer **ret);
+/* The role is content with it: no time limit any more. */
+void peer_registered(struct peer *p);
+/* Sends a stanza and frees it. */
+void peer_send(struct peer *p, struct msg *m);
+void peer_send_row(struct peer *p, const struct xml_row *row);
+/* For bytes that are put by hand; counts against the limit at the end of the turn. */
+struct buf *peer_out(struct peer *p);
+/* <error>, without closing. */
+void peer_error(struct peer *p, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* <error>, then the connection closes; `closed` is called with this text. Returns -EPROTO for convenience. */
+int peer_refuse(struct peer *p, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Closes at once, or after what is pending; `closed` is not called. */
+void peer_close(struct peer *p);
+void peer_leave(struct peer *p);
+/* May it change things? Only the daemon's own user and root, on its socket. */
+bool peer_trusted(const struct peer *p);
+
+/* --- calls --- */
+
+struct call {
+	const struct op *op;
+	struct peer *peer;
+	int64_t id;
+	union op_value args[OP_ARGS_MAX]; /* as in op->args; texts live as long as the call */
+	void *state;
+	bool more, ended;
+	struct msg *msg;
+	struct call *next;
+};
+
+/* An answer's element, its number set: fill it and call_send() it. */
+struct msg *call_answer(struct call *c, const char *name);
+void call_send(struct call *c, struct msg *m);
+void call_end(struct call *c);
+/* Ends the call with an error; returns -1. */
+int call_fail(struct call *c, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* How much waits for this caller to read. */
+size_t call_pending(const struct call *c);
+
+/* Takes a query: finds the operation, checks role, rights and arguments, runs it. Errors go to the peer. */
+void dispatch(struct peer *p, const struct msg *query);
+/* What was sent has left: goes on with calls that have more. */
+void dispatch_more(struct peer *p);
+/* Ends call `id` of this peer; false when there is none. */
+bool dispatch_cancel(struct peer *p, int64_t id);
+void dispatch_drop_all(struct peer *p);
+
+/* "n*" against "n1". */
+bool pattern_match(const char *pattern, const char *name);
+bool pattern_plain(const char *pattern);
+
+#endif

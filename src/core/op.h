@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations, described once: a const table a service. The dispatch, argument checks, rights, help, completion and
+ * the manual are made from it.
+ *
+ * An operation is asked as a query whose element is its noun and whose `query` is its verb (docs/hmon.md).
+ */
+#ifndef VIGIA_CORE_OP_H
+#define VIGIA_CORE_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct call;
+
+enum op_type {
+	OP_NAME,     /* a node, monitor or metric */
+	OP_PATTERN,  /* the same with * and ?; absent: "*" */
+	OP_TEXT,
+	OP_INTEGER,  /* from 0 */
+	OP_DURATION, /* on the wire milliseconds, here ns */
+	OP_TIME,     /* ns since 1970 */
+	OP_FLAG,
+};
+
+struct op_arg {
+	const char *name;
+	enum op_type type;
+	const char *doc;
+	bool required;
+	int64_t fallback; /* of numbers */
+};
+
+enum op_flags {
+	OP_READS = 0,
+	OP_CHANGES = 1, /* only for the daemon's own user and root, on its own socket */
+	OP_STREAMS = 2, /* goes on until cancelled */
+};
+
+enum op_roles { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MONITOR = 4 };
+
+enum { OP_ARGS_MAX = 10 };
+
+/* What run and more return; negative: the call has failed and call_fail() has said why. */
+enum { CALL_DONE, CALL_MORE, CALL_LATER };
+
+struct op {
+	const char *noun, *verb, *doc;
+	unsigned flags, roles;
+	struct op_arg args[OP_ARGS_MAX]; /* ends with a nameless one */
+	/* Answers with call_send(). CALL_MORE: call `more` when what was sent has left; CALL_LATER: call_end() or
+	 * call_fail() will be called in time, or it goes on until cancelled. */
+	int (*run)(struct call *c);
+	int (*more)(struct call *c);
+	/* Frees c->state; called once when the call is over, however it ended. May be NULL. */
+	void (*over)(struct call *c);
+};
+
+union op_value {
+	const char *text;
+	int64_t number;
+};
+
+#endif

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/core.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BEAT = 0x16, VERSION = 1 };
+
+/* --- leaving --- */
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void stop_timer(struct peer *p)
+{
+	if (p->timer)
+		uv_close((uv_handle_t *)p->timer, on_timer_closed);
+	p->timer = NULL;
+}
+
+/* The parser may be the one that called us: it goes at the end of the turn, with the rest. */
+static void on_idle_closed(uv_handle_t *h)
+{
+	struct peer *p = h->data;
+	xml_free(p->xml);
+	free(p);
+	free(h);
+}
+
+static void free_later(struct peer *p)
+{
+	uv_idle_t *later = calloc(1, sizeof *later);
+	if (!later)
+		abort();
+	uv_idle_init(p->core->net.loop, later);
+	later->data = p;
+	uv_close((uv_handle_t *)later, on_idle_closed);
+}
+
+static void detach(struct peer *p)
+{
+	p->closing = true;
+	stop_timer(p);
+	dispatch_drop_all(p);
+	*p->link = p->next;
+	if (p->next)
+		p->next->link = p->link;
+	p->core->figures.peers--;
+	free_later(p);
+}
+
+void peer_close(struct peer *p)
+{
+	if (p->closing)
+		return;
+	stream_close(p->stream);
+	detach(p);
+}
+
+void peer_leave(struct peer *p)
+{
+	if (p->closing)
+		return;
+	if (p->greeted)
+		xml_put_close(stream_out(p->stream));
+	stream_finish(p->stream);
+	detach(p);
+}
+
+static void gone(struct peer *p, int error, const char *why)
+{
+	if (p->closing)
+		return;
+	if (p->role && p->role->closed)
+		p->role->closed(p, error, why);
+}
+
+bool peer_trusted(const struct peer *p)
+{
+	return p->uid != (uid_t)-1 && (p->uid == 0 || p->uid == geteuid());
+}
+
+void peer_registered(struct peer *p)
+{
+	stop_timer(p);
+}
+
+/* --- sending --- */
+
+struct buf *peer_out(struct peer *p)
+{
+	return stream_out(p->stream);
+}
+
+static void check_pending(struct peer *p)
+{
+	if (p->closing || stream_pending(p->stream) <= p->core->limits.pending)
+		return;
+	p->core->figures.overflows++;
+	gone(p, -ENOBUFS, "does not read what it is sent");
+	peer_close(p);
+}
+
+void peer_send(struct peer *p, struct msg *m)
+{
+	if (!m)
+		return;
+	if (!p->closing) {
+		xml_put(stream_out(p->stream), m);
+		check_pending(p);
+	}
+	msg_free(m);
+}
+
+void peer_send_row(struct peer *p, const struct xml_row *row)
+{
+	if (p->closing)
+		return;
+	xml_put_row(stream_out(p->stream), row);
+	check_pending(p);
+}
+
+static struct msg *error_stanza(const char *code, const char *text)
+{
+	struct msg *m = msg_new("error");
+	if (m) {
+		msg_set(m, "code", code);
+		msg_text(m, text, strlen(text));
+	}
+	return m;
+}
+
+void peer_error(struct peer *p, const char *code, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	p->core->figures.errors++;
+	peer_send(p, error_stanza(code, text));
+}
+
+static void greet_back(struct peer *p)
+{
+	struct msg *m = msg_new("hmon");
+	if (!m)
+		return;
+	msg_set_int(m, "version", VERSION);
+	msg_set(m, "role", "vigiad");
+	msg_set(m, "name", p->core->name);
+	xml_put_open(stream_out(p->stream), m);
+	msg_free(m);
+	p->greeted = true;
+}
+
+int peer_refuse(struct peer *p, const char *code, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+	if (p->closing)
+		return -EPROTO;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	if (!p->greeted)
+		greet_back(p);
+	p->core->figures.refused++;
+	peer_send(p, error_stanza(code, text));
+	gone(p, -EPROTO, text);
+	peer_leave(p);
+	return -EPROTO;
+}
+
+/* --- receiving --- */
+
+static const struct role *find_role(const struct core *core, const char *name)
+{
+	for (const struct service *const *s = core->services; *s; s++)
+		for (const struct role *const *r = (*s)->roles; r && *r; r++)
+			if (!strcmp((*r)->name, name))
+				return *r;
+	return NULL;
+}
+
+static int on_open(void *data, const struct msg *hmon)
+{
+	struct peer *p = data;
+	int64_t version;
+	if (msg_get_int(hmon, "version", &version) || version < 1)
+		return peer_refuse(p, "bad-version", "<hmon> needs a version from 1; this side speaks %d", VERSION);
+	if (p->dialled) {
+		if (version > VERSION)
+			return peer_refuse(p, "bad-version", "this side speaks version %d", VERSION);
+		return p->role->opened ? p->role->opened(p, hmon) : 0;
+	}
+	const char *name = msg_get(hmon, "role", "");
+	p->role = find_role(p->core, name);
+	if (!p->role)
+		return peer_refuse(p, "bad-role", "role \"%.40s\" is not monitor, node or client", name);
+	if (!p->greeted)
+		greet_back(p);
+	return p->role->opened ? p->role->opened(p, hmon) : 0;
+}
+
+static int on_beat(struct peer *p, const struct msg *beat)
+{
+	int64_t n;
+	if (msg_get_int(beat, "n", &n)) {
+		if (p->role->stanza)
+			return p->role->stanza(p, beat);
+		return 0;
+	}
+	struct msg *m = msg_new("beat");
+	if (m)
+		msg_set_int(m, "answer", n);
+	peer_send(p, m);
+	return p->closing ? -EPROTO : 0;
+}
+
+static int on_stanza(void *data, const struct msg *m)
+{
+	struct peer *p = data;
+	int r = 0;
+	p->core->figures.stanzas++;
+	if (!strcmp(m->name, "beat"))
+		r = on_beat(p, m);
+	else if (msg_field(m, "query"))
+		dispatch(p, m);
+	else if (msg_field(m, "answer"))
+		r = p->role->answer ? p->role->answer(p, m) : 0;
+	else if (p->role->stanza)
+		r = p->role->stanza(p, m);
+	else if (strcmp(m->name, "error"))
+		peer_error(p, "bad-stanza", "<%.40s>: a %s asks queries, this is none", m->name, p->role->name);
+	return p->closing ? -EPROTO : r;
+}
+
+static int on_row(void *data, const struct xml_row *row)
+{
+	struct peer *p = data;
+	p->core->figures.rows++;
+	if (!p->role->row)
+		return peer_refuse(p, "bad-stanza", "<monitor>: a %s sends no values", p->role->name);
+	int r = p->role->row(p, row);
+	return p->closing ? -EPROTO : r;
+}
+
+static int on_close(void *data)
+{
+	struct peer *p = data;
+	gone(p, 0, "said good-bye");
+	peer_leave(p);
+	return -EPROTO;
+}
+
+static const struct xml_sink sink = {on_open, on_stanza, on_row, on_close};
+
+static size_t strip_beats(char *bytes, size_t n)
+{
+	char *to = memchr(bytes, BEAT, n);
+	if (!to)
+		return n;
+	for (char *from = to; from < bytes + n; from++)
+		if (*from != BEAT)
+			*to++ = *from;
+	return (size_t)(to - bytes);
+}
+
+static void on_data(void *owner, char *bytes, size_t n)
+{
+	struct peer *p = owner;
+	if (p->role && p->role->heard)
+		p->role->heard(p);
+	if (p->closing)
+		return;
+	int r = xml_feed(p->xml, bytes, strip_beats(bytes, n));
+	if (!r || p->closing)
+		return;
+	if (r == -EPROTO)
+		peer_refuse(p, "bad-xml", "%s", *xml_why(p->xml) ? xml_why(p->xml) : "refused");
+	else
+		peer_refuse(p, "failed", "%s", strerror(-r));
+}
+
+static void on_urgent(void *owner)
+{
+	struct peer *p = owner;
+	if (p->role && p->role->urgent)
+		p->role->urgent(p);
+	else
+		stream_want_urgent(p->stream, false);
+}
+
+static void on_drained(void *owner)
+{
+	struct peer *p = owner;
+	if (!p->closing && p->calls)
+		dispatch_more(p);
+}
+
+static void on_stream_closed(void *owner, int error)
+{
+	struct peer *p = owner;
+	gone(p, error, error ? strerror(-error) : "closed the connection");
+	if (!p->closing)
+		detach(p);
+}
+
+static const struct stream_events events = {
+    .data = on_data, .urgent = on_urgent, .drained = on_drained, .closed = on_stream_closed};
+
+/* --- coming --- */
+
+static void on_opening_late(uv_timer_t *timer)
+{
+	struct peer *p = timer->data;
+	stop_timer(p);
+	peer_refuse(p, "bad-stanza", "nothing understandable for %lld s",
+		    (long long)(p->core->limits.opening_ns / 1000000000));
+}
+
+static void start_timer(struct peer *p)
+{
+	p->timer = calloc(1, sizeof *p->timer);
+	if (!p->timer)
+		return;
+	uv_timer_init(p->core->net.loop, p->timer);
+	p->timer->data = p;
+	uv_timer_start(p->timer, on_opening_late, (uint64_t)(p->core->limits.opening_ns / 1000000), 0);
+}
+
+static bool is_loopback(const struct sockaddr_storage *a)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
+	if (a->ss_family == AF_INET)
+		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+static void put_address(struct peer *p, const struct sockaddr_storage *a)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
+	char host[INET6_ADDRSTRLEN];
+	if (a->ss_family == AF_INET) {
+		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
+		snprintf(p->address, sizeof p->address, "%s:%d", host, ntohs(v4->sin_port));
+	} else {
+		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+		snprintf(p->address, sizeof p->address, "[%s]:%d", host, ntohs(v6->sin6_port));
+	}
+}
+
+static void learn_address(struct peer *p, int fd)
+{
+	struct sockaddr_storage a = {0};
+	struct ucred who;
+	socklen_t len = sizeof a, who_len = sizeof who;
+	p->uid = (uid_t)-1;
+	if (getpeername(fd, (struct sockaddr *)&a, &len))
+		return;
+	if (a.ss_family != AF_UNIX) {
+		int on = 1;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		p->local = is_loopback(&a);
+		put_address(p, &a);
+		return;
+	}
+	p->local = true;
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_len))
+		p->uid = who.uid;
+	snprintf(p->address, sizeof p->address, "uid %d", (int)p->uid);
+}
+
+static int peer_new(struct core *core, int fd, struct peer **ret)
+{
+	if (core->figures.peers >= core->limits.connections)
+		return -EMFILE;
+	struct peer *p = calloc(1, sizeof *p);
+	if (!p)
+		return -ENOMEM;
+	p->core = core;
+	p->since_ns = (int64_t)uv_hrtime();
+	learn_address(p, fd);
+	p->xml = xml_new(&sink, p);
+	int r = p->xml ? stream_new(&p->stream, &core->net, fd, &events, p) : -ENOMEM;
+	if (r) {
+		xml_free(p->xml);
+		free(p);
+		return r;
+	}
+	p->link = &core->peers;
+	p->next = core->peers;
+	if (p->next)
+		p->next->link = &p->next;
+	core->peers = p;
+	core->figures.peers++;
+	*ret = p;
+	return 0;
+}
+
+int peer_accept(struct core *core, int fd, struct peer **ret)
+{
+	struct peer *p;
+	int r = peer_new(core, fd, &p);
+	if (r) {
+		core->figures.refused++;
+		return r;
+	}
+	core->figures.accepted++;
+	start_timer(p);
+	if (ret)
+		*ret = p;
+	return 0;
+}
+
+int peer_dialled(struct core *core, int fd, const struct role *role, const struct msg *greet, void *owner,
+    struct peer **ret)
+{
+	struct peer *p;
+	int r = peer_new(core, fd, &p);
+	if (r)
+		return r;
+	p->role = role;
+	p->owner = owner;
+	p->dialled = true;
+	xml_put_open(stream_out(p->stream), greet);
+	p->greeted = true;
+	start_timer(p);
+	*ret = p;
+	return 0;
+}
+
+/* --- the core --- */
+
+int core_start(struct core *core, uv_loop_t *loop, const char *name, const struct service *const *services,
+    const struct core_limits *limits)
+{
+	core->name = name;
+	core->services = services;
+	core->limits = *limits;
+	return net_start(&core->net, loop);
+}
+
+void core_stop(struct core *core)
+{
+	for (struct peer *p = core->peers, *next; p; p = next) {
+		next = p->next;
+		gone(p, 0, "this daemon ends");
+		peer_leave(p);
+	}
+	net_flush(&core->net);
+	net_stop(&core->net);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 16384, ACCEPTS_A_TURN = 512, PAUSE_MS = 100 };
+
+struct listener {
+	uv_poll_t poll;
+	uv_timer_t pause;
+	listener_fn *fn;
+	void *data;
+	char *path;
+	int fd, handles;
+	unsigned pauses;
+};
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void on_pause_over(uv_timer_t *timer)
+{
+	struct listener *l = timer->data;
+	uv_poll_start(&l->poll, UV_READABLE, on_poll);
+}
+
+/* Out of descriptors or memory: the queue keeps the callers while others leave. */
+static void pause_accepting(struct listener *l)
+{
+	l->pauses++;
+	uv_poll_stop(&l->poll);
+	uv_timer_start(&l->pause, on_pause_over, PAUSE_MS, 0);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct listener *l = poll->data;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			l->fn(l->data, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			pause_accepting(l);
+		if (errno != EINTR && errno != ECONNABORTED)
+			return;
+	}
+}
+
+static int start(struct listener **ret, struct net *net, int fd, const char *path, listener_fn *fn, void *data)
+{
+	struct listener *l = calloc(1, sizeof *l);
+	if (!l || (path && !(l->path = strdup(path))))
+		goto no_memory;
+	l->fd = fd;
+	l->fn = fn;
+	l->data = data;
+	int r = uv_poll_init(net->loop, &l->poll, fd);
+	if (r) {
+		free(l->path);
+		free(l);
+		return r;
+	}
+	uv_timer_init(net->loop, &l->pause);
+	l->poll.data = l->pause.data = l;
+	l->handles = 2;
+	uv_poll_start(&l->poll, UV_READABLE, on_poll);
+	*ret = l;
+	return 0;
+no_memory:
+	free(l);
+	return -ENOMEM;
+}
+
+static int fail(int fd)
+{
+	int e = -errno;
+	close(fd);
+	return e;
+}
+
+static int tcp_address(const char *host, int port, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+	memset(ret, 0, sizeof *ret);
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16_t)port);
+		return sizeof *v4;
+	}
+	if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16_t)port);
+		return sizeof *v6;
+	}
+	return -EINVAL;
+}
+
+int listener_tcp(struct listener **ret, struct net *net, const char *host, int port, listener_fn *fn, void *data)
+{
+	struct sockaddr_storage address;
+	int len = tcp_address(host, port, &address);
+	if (len < 0)
+		return len;
+	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	int on = 1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (bind(fd, (struct sockaddr *)&address, (socklen_t)len) || listen(fd, BACKLOG))
+		return fail(fd);
+	int r = start(ret, net, fd, NULL, fn, data);
+	if (r)
+		close(fd);
+	return r;
+}
+
+int listener_unix(struct listener **ret, struct net *net, const char *path, listener_fn *fn, void *data)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) || chmod(path, 0666) || listen(fd, BACKLOG))
+		return fail(fd);
+	int r = start(ret, net, fd, path, fn, data);
+	if (r)
+		close(fd);
+	return r;
+}
+
+int listener_port(const struct listener *l)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof address;
+	if (getsockname(l->fd, (struct sockaddr *)&address, &len))
+		return -errno;
+	if (address.ss_family == AF_INET)
+		return ntohs(((struct sockaddr_in *)&address)->sin_port);
+	return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : 0;
+}
+
+unsigned listener_pauses(const struct listener *l)
+{
+	return l->pauses;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct listener *l = h->data;
+	if (--l->handles)
+		return;
+	close(l->fd);
+	free(l->path);
+	free(l);
+}
+
+void listener_close(struct listener *l)
+{
+	if (l->path)
+		unlink(l->path);
+	uv_close((uv_handle_t *)&l->poll, on_closed);
+	uv_close((uv_handle_t *)&l->pause, on_closed);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Streams on the loop: bytes in as they come, bytes out once a turn.
+ *
+ * One descriptor a connection, polled for data and urgent data alike (uv_tcp can't do the latter). What one turn of
+ * the loop puts into a stream's output leaves in one write at its end. Closing is deferred likewise: after
+ * stream_close() no callback comes any more and the memory goes later, so it may be called from anywhere.
+ */
+#ifndef VIGIA_NET_NET_H
+#define VIGIA_NET_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/buf.h"
+
+struct stream;
+
+struct net {
+	uv_loop_t *loop;
+	uv_prepare_t prepare;
+	uv_check_t check;
+	struct stream *dirty; /* have output since the last turn */
+	char read_buffer[65536];
+};
+
+/* The loop must outlive it; net_stop before the loop can end. */
+int net_start(struct net *net, uv_loop_t *loop);
+void net_stop(struct net *net);
+/* Writes out now what waits for the end of the turn. */
+void net_flush(struct net *net);
+
+/* --- streams --- */
+
+struct stream_events {
+	void (*data)(void *owner, char *bytes, size_t n); /* may change the bytes */
+	void (*urgent)(void *owner);			  /* urgent data waits; may be NULL */
+	void (*drained)(void *owner);			  /* all output is with the kernel; may be NULL */
+	void (*closed)(void *owner, int error);		  /* 0: the peer's FIN; else -errno. The stream is closed */
+};
+
+/* Takes fd (non-blocking is set here) on success. 0 or -errno. */
+int stream_new(struct stream **ret, struct net *net, int fd, const struct stream_events *events, void *owner);
+/* Where output is put; it leaves at the end of the turn. Valid until the next call of any stream function. */
+struct buf *stream_out(struct stream *s);
+size_t stream_pending(const struct stream *s);
+void stream_want_urgent(struct stream *s, bool want);
+/* Reading can be held back while a peer must wait. */
+void stream_pause(struct stream *s, bool paused);
+/* Nothing more is read; closes once the output is gone, or after 5 s. */
+void stream_finish(struct stream *s);
+void stream_close(struct stream *s);
+int stream_fd(const struct stream *s);
+
+/* --- listening --- */
+
+struct listener;
+typedef void listener_fn(void *data, int fd); /* takes fd */
+
+/* HOST is a numeric address. */
+int listener_tcp(struct listener **ret, struct net *net, const char *host, int port, listener_fn *fn, void *data);
+/* Mode 0666: who may do what is decided by the peer's uid. An old socket there is replaced. */
+int listener_unix(struct listener **ret, struct net *net, const char *path, listener_fn *fn, void *data);
+int listener_port(const struct listener *l);
+/* How often accepting had to pause because descriptors ran out. */
+unsigned listener_pauses(const struct listener *l);
+void listener_close(struct listener *l);
+
+/* --- dialling --- */
+
+struct dial;
+typedef void dial_fn(void *data, int fd); /* takes fd; or -errno */
+
+/* HOST:PORT, names are resolved off the loop. fn is called once, later, unless dial_cancel came first. */
+int dial_tcp(struct dial **ret, struct net *net, const char *address, dial_fn *fn, void *data);
+void dial_cancel(struct dial *d);
+
+#endif

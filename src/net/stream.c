@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { OUT_KEEP = 16384, READS_A_TURN = 4, FINISH_MS = 5000 };
+
+struct stream {
+	uv_poll_t poll;
+	struct net *net;
+	const struct stream_events *events;
+	void *owner;
+	struct buf out;
+	size_t sent; /* of out */
+	struct stream *next_dirty;
+	uv_timer_t *finish;
+	int fd, polled;
+	bool dirty, urgent, paused, finishing, closing;
+};
+
+static void on_poll(uv_poll_t *poll, int status, int events);
+
+static void set_poll(struct stream *s, bool want_write)
+{
+	int events = (s->paused || s->finishing ? 0 : UV_READABLE) | (s->urgent ? UV_PRIORITIZED : 0) |
+		     (want_write ? UV_WRITABLE : 0);
+	if (!events)
+		events = UV_DISCONNECT;
+	if (events == s->polled)
+		return;
+	s->polled = events;
+	uv_poll_start(&s->poll, events, on_poll);
+}
+
+static void on_finish_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct stream *s = h->data;
+	close(s->fd);
+	buf_release(&s->out);
+	free(s);
+}
+
+static void unlink_dirty(struct stream *s)
+{
+	for (struct stream **p = &s->net->dirty; *p; p = &(*p)->next_dirty)
+		if (*p == s) {
+			*p = s->next_dirty;
+			break;
+		}
+	s->dirty = false;
+}
+
+void stream_close(struct stream *s)
+{
+	if (s->closing)
+		return;
+	s->closing = true;
+	if (s->dirty)
+		unlink_dirty(s);
+	if (s->finish)
+		uv_close((uv_handle_t *)s->finish, on_finish_closed);
+	uv_close((uv_handle_t *)&s->poll, on_closed);
+}
+
+static void ended(struct stream *s, int error)
+{
+	bool told = s->finishing;
+	stream_close(s);
+	if (!told)
+		s->events->closed(s->owner, error);
+}
+
+/* 1: all gone, 0: the kernel is full, -errno. */
+static int write_out(struct stream *s)
+{
+	while (s->sent < s->out.len) {
+		ssize_t n = send(s->fd, s->out.data + s->sent, s->out.len - s->sent, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		s->sent += (size_t)n;
+	}
+	s->sent = 0;
+	if (s->out.size > OUT_KEEP)
+		buf_release(&s->out);
+	buf_clear(&s->out);
+	return 1;
+}
+
+static void flush(struct stream *s)
+{
+	if (s->closing)
+		return;
+	bool had = s->out.len > 0;
+	int r = s->out.failed ? -ENOMEM : write_out(s);
+	if (r < 0) {
+		ended(s, r);
+		return;
+	}
+	if (r && s->finishing) {
+		stream_close(s);
+		return;
+	}
+	set_poll(s, !r);
+	if (r && had && s->events->drained)
+		s->events->drained(s->owner);
+}
+
+static void read_in(struct stream *s)
+{
+	for (int i = 0; i < READS_A_TURN && !s->closing && !s->paused && !s->finishing; i++) {
+		ssize_t n = recv(s->fd, s->net->read_buffer, sizeof s->net->read_buffer, 0);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			ended(s, n ? -errno : 0);
+			return;
+		}
+		s->events->data(s->owner, s->net->read_buffer, (size_t)n);
+		if ((size_t)n < sizeof s->net->read_buffer)
+			return;
+	}
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct stream *s = poll->data;
+	if (status < 0) {
+		ended(s, status);
+		return;
+	}
+	if ((events & UV_PRIORITIZED) && s->events->urgent)
+		s->events->urgent(s->owner);
+	if ((events & UV_READABLE) && !s->closing)
+		read_in(s);
+	if ((events & UV_WRITABLE) && !s->closing)
+		flush(s);
+	if (events == UV_DISCONNECT && !s->closing)
+		ended(s, 0);
+}
+
+int stream_new(struct stream **ret, struct net *net, int fd, const struct stream_events *events, void *owner)
+{
+	struct stream *s = calloc(1, sizeof *s);
+	if (!s)
+		return -ENOMEM;
+	*s = (struct stream){.net = net, .events = events, .owner = owner, .fd = fd, .polled = -1};
+	int r = uv_poll_init(net->loop, &s->poll, fd);
+	if (r) {
+		free(s);
+		return r;
+	}
+	s->poll.data = s;
+	set_poll(s, false);
+	*ret = s;
+	return 0;
+}
+
+struct buf *stream_out(struct stream *s)
+{
+	if (!s->dirty && !s->closing) {
+		s->dirty = true;
+		s->next_dirty = s->net->dirty;
+		s->net->dirty = s;
+	}
+	return &s->out;
+}
+
+size_t stream_pending(const struct stream *s)
+{
+	return s->out.len - s->sent;
+}
+
+int stream_fd(const struct stream *s)
+{
+	return s->fd;
+}
+
+void stream_want_urgent(struct stream *s, bool want)
+{
+	s->urgent = want;
+	set_poll(s, stream_pending(s) > 0);
+}
+
+void stream_pause(struct stream *s, bool paused)
+{
+	s->paused = paused;
+	if (!s->closing)
+		set_poll(s, stream_pending(s) > 0);
+}
+
+static void on_finish_late(uv_timer_t *timer)
+{
+	stream_close(timer->data);
+}
+
+void stream_finish(struct stream *s)
+{
+	if (s->closing || s->finishing)
+		return;
+	s->finishing = true;
+	s->urgent = false;
+	s->finish = calloc(1, sizeof *s->finish);
+	if (!s->finish) {
+		stream_close(s);
+		return;
+	}
+	uv_timer_init(s->net->loop, s->finish);
+	s->finish->data = s;
+	uv_timer_start(s->finish, on_finish_late, FINISH_MS, 0);
+	stream_out(s);
+}
+
+/* --- the end of a turn --- */
+
+static void flush_dirty(struct net *net)
+{
+	struct stream *s = net->dirty;
+	net->dirty = NULL;
+	while (s) {
+		struct stream *next = s->next_dirty;
+		s->dirty = false;
+		s->next_dirty = NULL;
+		flush(s);
+		s = next;
+	}
+}
+
+void net_flush(struct net *net)
+{
+	for (int i = 0; i < 8 && net->dirty; i++)
+		flush_dirty(net);
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+	net_flush(handle->data);
+}
+
+static void on_check(uv_check_t *handle)
+{
+	net_flush(handle->data);
+}
+
+int net_start(struct net *net, uv_loop_t *loop)
+{
+	net->loop = loop;
+	net->dirty = NULL;
+	uv_prepare_init(loop, &net->prepare);
+	uv_check_init(loop, &net->check);
+	net->prepare.data = net->check.data = net;
+	uv_prepare_start(&net->prepare, on_prepare);
+	return uv_check_start(&net->check, on_check);
+}
+
+void net_stop(struct net *net)
+{
+	uv_close((uv_handle_t *)&net->prepare, NULL);
+	uv_close((uv_handle_t *)&net->check, NULL);
+}
