@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vigia.conf, read: every value typed, checked, and there, whether the file says it or not.
+ *
+ * A struct conf never changes once loaded; a reload makes another one. What the options mean, and their defaults, is
+ * said once, in conf_options (options.c); the manual page vigia.conf(5) comes from there too.
+ *
+ * Errors are lines "FILE:LINE: what was found and what was expected\n", as many as can be found in one go.
+ * Only one thread may load at a time.
+ */
+#ifndef VIGIA_CONF_CONF_H
+#define VIGIA_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+
+enum { CONF_FILE_MAX = 1 << 20, CONF_MONITORS_MAX = 256, CONF_NAME_MAX = 63 };
+
+struct conf_address {
+	char *host; /* without the brackets of [::1]:7660 */
+	int port;
+	bool is_loopback; /* 127.0.0.0/8, ::1, localhost */
+};
+
+struct conf_addresses {
+	size_t n;
+	struct conf_address *v;
+};
+
+/* How a master watches a node. late_ns < down_ns, and each longer than the beat interval. */
+struct conf_watch {
+	bool on;
+	int64_t beat_interval_ns;
+	int64_t late_ns;
+	int64_t down_ns;
+};
+
+struct conf_watched_node {
+	char *name;
+	struct conf_watch watch; /* whole: what the section leaves out is the master's */
+	unsigned said;		 /* private */
+};
+
+struct conf_monitor {
+	char *name;
+	char *program; /* entry name for the helper */
+	bool enabled;
+	char *text; /* the inside of the section, verbatim, with `program` and `enabled`; "" by default */
+	int line;   /* where it begins in the file; 0: by default */
+};
+
+struct conf {
+	char *name; /* of the node; the short host name by default */
+	struct conf_addresses listen;
+	char *socket; /* path; "on": in the runtime directory; "off": none */
+	bool insecure_network;
+
+	struct {
+		struct conf_addresses masters;
+		int64_t send_ns; /* 0: on request */
+	} node;
+
+	struct {
+		struct conf_watch watch;
+		int64_t grace_ns;
+		size_t n_nodes;
+		struct conf_watched_node *nodes;
+	} master;
+
+	struct {
+		bool enabled;
+		int64_t keep_ns;
+		int64_t size; /* bytes */
+		int64_t thin_after_ns;
+		int64_t thin_step_ns;
+		int64_t sync_ns;
+	} history;
+
+	struct {
+		int connections;
+		int connections_per_uid;
+		int nodes;
+		int monitors_per_node;
+		int queries; /* under way on one connection */
+		int64_t pending; /* bytes waiting for one peer */
+	} limits;
+
+	size_t n_monitors;
+	struct conf_monitor *monitors;
+};
+
+/* `file` NULL: no file, all defaults. -EINVAL: errors in it; -ENOENT, -EACCES ...: can't be read; -ENOMEM.
+ * Whatever the answer, `errors` has a line for each error. */
+int conf_load(const char *file, struct conf **ret_conf, struct buf *errors);
+/* The same of n bytes; `file` is for the error lines. */
+int conf_load_text(const char *file, const char *text, size_t n, struct conf **ret_conf, struct buf *errors);
+void conf_free(struct conf *c);
+
+/* What is in force, as a file that loads to the same. Comments say what each option means. */
+void conf_dump(const struct conf *c, FILE *to);
+
+/* How this node is to be watched: its own section of master { }, or the master's. */
+const struct conf_watch *conf_watch_of(const struct conf *c, const char *node);
+/* Something in `listen` or `masters` goes beyond this machine (then insecure_network is true). */
+bool conf_is_exposed(const struct conf *c);
+bool conf_monitor_equal(const struct conf_monitor *a, const struct conf_monitor *b);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What vigiad and vigia-helper say to each other: whole messages of fixed size on a SOCK_SEQPACKET socket, which the
+ * helper finds as descriptor 3. Both run on one machine and come from one build, so host byte order.
+ *
+ *   vigiad                               helper
+ *                                    <-  READY    result: 0, or negative errno with why in tail; it ends then
+ *   START   id, entry, one fd        ->
+ *                                    <-  STARTED  id, result: process id or negative errno
+ *   SIGNAL  id, signal               ->           no answer
+ *                                    <-  ENDED    id, result: wait status, tail: end of its stderr
+ *
+ * A message of another size or kind, or a START without exactly one descriptor, ends the helper: only a broken
+ * vigiad sends it.
+ */
+#ifndef VIGIA_OS_HELPER_WIRE_H
+#define VIGIA_OS_HELPER_WIRE_H
+
+#include <stdint.h>
+
+#include "os/helper.h"
+
+enum { HELPER_FD = 3 };
+
+enum { HELPER_MSG_START = 1, HELPER_MSG_SIGNAL = 2, HELPER_MSG_READY = 3, HELPER_MSG_STARTED = 4, HELPER_MSG_ENDED = 5 };
+
+struct helper_request {
+	uint32_t kind;
+	uint32_t id;
+	int32_t signal;
+	char entry[HELPER_ENTRY_MAX + 1];
+};
+
+struct helper_answer {
+	uint32_t kind;
+	uint32_t id;
+	int32_t result;
+	uint32_t tail_size;
+	char tail[HELPER_TAIL_MAX];
+};
+
+#endif
