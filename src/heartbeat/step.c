@@ -54,8 +54,8 @@ static struct verdict judge_connected(const struct step *s, const struct step_ru
 	if (r->interval_ns == 0)
 		return (struct verdict){STEP_NOT_WATCHED, STEP_NO_REASON, NEVER};
 	if (now - sign < r->late_ns)
-		return (struct verdict){STEP_UP, sign == s->heard_ns ? STEP_ANSWERS : STEP_HOST_ANSWERS,
-		    sign + r->late_ns};
+		return (struct verdict){
+		    STEP_UP, sign == s->heard_ns ? STEP_ANSWERS : STEP_HOST_ANSWERS, sign + r->late_ns};
 	return host_answers(s, r, now) ? judge_busy(s, r, now) : judge_silent(s, r, now);
 }
 
@@ -63,7 +63,8 @@ static struct verdict judge_awaited(const struct step *s, const struct step_rule
 {
 	if (now >= s->grace_end_ns)
 		return (struct verdict){STEP_DOWN, STEP_NEVER_RETURNED, NEVER};
-	return (struct verdict){r->interval_ns ? STEP_LATE : STEP_NOT_WATCHED, STEP_STILL_AWAITED, s->grace_end_ns};
+	return (struct verdict){
+	    r->interval_ns ? STEP_LATE : STEP_NOT_WATCHED, STEP_STILL_AWAITED, s->grace_end_ns};
 }
 
 static struct verdict judge(const struct step *s, const struct step_rules *r, int64_t now)
@@ -184,7 +185,8 @@ struct step_rules step_rules_make(int64_t interval_ns, unsigned late_beats, unsi
 {
 	/* Keepalive, which keeps acknowledgements coming, cannot ask more often than once a second. */
 	const int64_t second = 1000000000, slack = second / 2;
-	struct step_rules r = {.interval_ns = interval_ns, .late_ns = interval_ns * late_beats,
+	struct step_rules r = {.interval_ns = interval_ns,
+	    .late_ns = interval_ns * late_beats,
 	    .down_ns = interval_ns * down_beats};
 
 	r.ack_ns = later(r.late_ns, second) + later(interval_ns, slack);
@@ -193,18 +195,26 @@ struct step_rules step_rules_make(int64_t interval_ns, unsigned late_beats, unsi
 
 const char *step_state_name(enum step_state s)
 {
-	static const char *const name[] = {[STEP_NOT_WATCHED] = "not watched", [STEP_UP] = "up",
-	    [STEP_BUSY] = "busy", [STEP_LATE] = "late", [STEP_DOWN] = "down", [STEP_LEFT] = "left"};
+	static const char *const name[] = {[STEP_NOT_WATCHED] = "not watched",
+	    [STEP_UP] = "up",
+	    [STEP_BUSY] = "busy",
+	    [STEP_LATE] = "late",
+	    [STEP_DOWN] = "down",
+	    [STEP_LEFT] = "left"};
 
 	return name[s];
 }
 
 const char *step_reason_text(enum step_reason r)
 {
-	static const char *const text[] = {[STEP_NO_REASON] = "", [STEP_ANSWERS] = "answers",
-	    [STEP_HOST_ANSWERS] = "program silent, host answers", [STEP_SILENT] = "silent",
-	    [STEP_STOPPED] = "stopped, host answers", [STEP_CLOSED] = "connection closed",
-	    [STEP_UNREACHABLE] = "unreachable", [STEP_SAID_LEAVE] = "took its leave",
+	static const char *const text[] = {[STEP_NO_REASON] = "",
+	    [STEP_ANSWERS] = "answers",
+	    [STEP_HOST_ANSWERS] = "program silent, host answers",
+	    [STEP_SILENT] = "silent",
+	    [STEP_STOPPED] = "stopped, host answers",
+	    [STEP_CLOSED] = "connection closed",
+	    [STEP_UNREACHABLE] = "unreachable",
+	    [STEP_SAID_LEAVE] = "took its leave",
 	    [STEP_NEVER_RETURNED] = "did not return after our restart",
 	    [STEP_STILL_AWAITED] = "awaited after our restart"};
 
