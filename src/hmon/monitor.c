@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hmon/monitor.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "hmon/text.h"
+
+static int metrics_count(const struct hmon_metric *m)
+{
+	int n = 0;
+	while (m && m[n].name)
+		n++;
+	return n;
+}
+
+int monitor_init(struct hmon *h, const struct hmon_monitor *table, const char *name)
+{
+	if (!name)
+		name = table->name;
+	if (!*name || strlen(name) >= NAME_SIZE)
+		return -EINVAL;
+	*h = (struct hmon){.table = table, .end_fd = -1};
+	strcpy(h->name, name);
+	int n = metrics_count(table->metrics);
+	int r = n ? set_add(&h->set, NULL, NULL, table->metrics, (size_t)n) : 0;
+	return r < 0 ? r : 0;
+}
+
+static void stop(struct hmon *h)
+{
+	if (h->started && h->table->stop)
+		h->table->stop(h);
+	h->started = false;
+	set_drop_from(&h->set, metrics_count(h->table->metrics));
+}
+
+void monitor_release(struct hmon *h)
+{
+	stop(h);
+	options_release(&h->options);
+	set_release(&h->set);
+}
+
+int monitor_configure(struct hmon *h, const char *text, struct buf *why)
+{
+	stop(h);
+	options_release(&h->options);
+	h->last_line[0] = '\0';
+	int r = options_parse(&h->options, h->table, text, why);
+	if (r)
+		return r;
+	r = h->table->start ? h->table->start(h) : 0;
+	if (r < 0) {
+		buf_puts(why, h->last_line[0] ? h->last_line : strerror(-r));
+		return r;
+	}
+	h->started = true;
+	return 0;
+}
+
+int monitor_read(struct hmon *h)
+{
+	set_begin(&h->set);
+	int r = h->table->read(h);
+	set_end(&h->set);
+	if (r >= 0)
+		h->last_line[0] = '\0';
+	else if (!h->last_line[0])
+		hmon_log(h, LOG_ERR, "can't read: %s", strerror(-r));
+	return r < 0 ? r : 0;
+}
+
+/* --- what the monitor's own code calls --- */
+
+void hmon_set_data(struct hmon *h, void *data)
+{
+	h->data = data;
+}
+
+void *hmon_data(const struct hmon *h)
+{
+	return h->data;
+}
+
+const char *hmon_name(const struct hmon *h)
+{
+	return h->name;
+}
+
+int hmon_end_fd(const struct hmon *h)
+{
+	return h->end_fd;
+}
+
+const char *hmon_option_text(const struct hmon *h, const char *name)
+{
+	return cfg_getstr(h->options.values, name);
+}
+
+const char *hmon_option_item(const struct hmon *h, const char *name, size_t i)
+{
+	return i < cfg_size(h->options.values, name) ? cfg_getnstr(h->options.values, name, (unsigned)i) : NULL;
+}
+
+int64_t hmon_option_int(const struct hmon *h, const char *name)
+{
+	return cfg_getint(h->options.values, name);
+}
+
+double hmon_option_number(const struct hmon *h, const char *name)
+{
+	return cfg_getfloat(h->options.values, name);
+}
+
+bool hmon_option_flag(const struct hmon *h, const char *name)
+{
+	return cfg_getbool(h->options.values, name);
+}
+
+int64_t hmon_option_ms(const struct hmon *h, const char *name)
+{
+	return options_duration(cfg_getstr(h->options.values, name));
+}
+
+int hmon_add(struct hmon *h, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n)
+{
+	return set_add(&h->set, prefix, instance, metrics, n);
+}
+
+void hmon_drop(struct hmon *h, int first)
+{
+	set_drop(&h->set, first);
+}
+
+void hmon_set_int(struct hmon *h, int index, int64_t scaled)
+{
+	set_number(&h->set, index, scaled);
+}
+
+void hmon_set_double(struct hmon *h, int index, double value)
+{
+	set_double(&h->set, index, value);
+}
+
+void hmon_set_text(struct hmon *h, int index, const char *text)
+{
+	set_text(&h->set, index, text);
+}
+
+void hmon_set_none(struct hmon *h, int index)
+{
+	set_none(&h->set, index);
+}
+
+void hmon_log(struct hmon *h, int priority, const char *format, ...)
+{
+	char raw[LINE_SIZE], line[LINE_SIZE];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(raw, sizeof raw, format, ap);
+	va_end(ap);
+	text_clean(line, sizeof line, raw);
+	if (!strcmp(line, h->last_line))
+		return;
+	memcpy(h->last_line, line, sizeof line);
+	syslog(LOG_DAEMON | priority, "%s: %s", h->name, line);
+	if (h->to_terminal)
+		fprintf(stderr, "%s: %s\n", h->name, line);
+	if (priority <= LOG_ERR && h->tell)
+		h->tell(h->teller, line);
+}

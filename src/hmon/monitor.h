@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A monitor at work: its table, options and values, without any connection. */
+#ifndef VIGIA_HMON_MONITOR_H
+#define VIGIA_HMON_MONITOR_H
+
+#include "base/buf.h"
+#include "hmon/hmon.h"
+#include "hmon/options.h"
+#include "hmon/set.h"
+
+enum { NAME_SIZE = 64, LINE_SIZE = 256 };
+
+struct hmon {
+	const struct hmon_monitor *table;
+	char name[NAME_SIZE];
+	void *data;
+	struct options options;
+	struct set set;
+	bool started;
+	int end_fd;
+	bool to_terminal;
+	char last_line[LINE_SIZE];
+	void (*tell)(void *teller, const char *line); /* errors, to the node; NULL: nobody */
+	void *teller;
+};
+
+/* name: NULL for the table's. */
+int monitor_init(struct hmon *h, const struct hmon_monitor *table, const char *name);
+void monitor_release(struct hmon *h);
+
+/* Takes options, anew if need be. On failure the monitor stands still, without metrics of hmon_add(), and `why`
+ * says what is wrong. */
+int monitor_configure(struct hmon *h, const char *text, struct buf *why);
+/* One reading into the set. The error of read() is logged and returned; what it had set stays. */
+int monitor_read(struct hmon *h);
+
+#endif

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hmon/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct hmon_option no_options[] = {{0}};
+
+static const struct {
+	const char *suffix;
+	double ms;
+} suffixes[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+
+int64_t options_duration(const char *s)
+{
+	char *end;
+	double n = strtod(s, &end);
+	if (end == s || !(n >= 0))
+		return -EINVAL;
+	end += strspn(end, " ");
+	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+		if (!strcmp(end, suffixes[i].suffix) && n * suffixes[i].ms <= 366 * 86400e3)
+			return (int64_t)(n * suffixes[i].ms + 0.5);
+	return -EINVAL;
+}
+
+/* --- the table, as libconfuse has it --- */
+
+static int check_duration(cfg_t *values, cfg_opt_t *opt)
+{
+	const char *s = cfg_opt_getnstr(opt, 0);
+	if (!s || options_duration(s) >= 0)
+		return 0;
+	cfg_error(values, "'%s' is not a duration for '%s': expected 500ms, 10s, 5min, 1h", s, cfg_opt_name(opt));
+	return -1;
+}
+
+static cfg_opt_t duration(const char *name, const char *fallback)
+{
+	cfg_opt_t o = CFG_STR(name, (char *)(fallback ? fallback : "0"), CFGF_NONE);
+	o.validcb = check_duration;
+	return o;
+}
+
+static bool flag(const char *s)
+{
+	return s && (!strcmp(s, "true") || !strcmp(s, "yes"));
+}
+
+static cfg_opt_t known_option(const struct hmon_option *o)
+{
+	switch (o->type) {
+	case HMON_OPTION_TEXT:
+		return (cfg_opt_t)CFG_STR(o->name, (char *)(o->fallback ? o->fallback : ""), CFGF_NONE);
+	case HMON_OPTION_LIST:
+		return (cfg_opt_t)CFG_STR_LIST(o->name, (char *)(o->fallback ? o->fallback : "{}"), CFGF_NONE);
+	case HMON_OPTION_INT:
+		return (cfg_opt_t)CFG_INT(o->name, o->fallback ? atol(o->fallback) : 0, CFGF_NONE);
+	case HMON_OPTION_NUMBER:
+		return (cfg_opt_t)CFG_FLOAT(o->name, o->fallback ? atof(o->fallback) : 0, CFGF_NONE);
+	case HMON_OPTION_FLAG:
+		return (cfg_opt_t)CFG_BOOL(o->name, flag(o->fallback) ? cfg_true : cfg_false, CFGF_NONE);
+	case HMON_OPTION_DURATION:
+		break;
+	}
+	return duration(o->name, o->fallback);
+}
+
+static cfg_opt_t *known_options(const struct hmon_monitor *m)
+{
+	const struct hmon_option *table = m->options ? m->options : no_options;
+	size_t n = 0;
+	while (table[n].name)
+		n++;
+	cfg_opt_t *known = calloc(n + 3, sizeof *known);
+	if (!known)
+		return NULL;
+	known[0] = duration("period", m->period ? m->period : "1s");
+	known[1] = duration("window", "0");
+	for (size_t i = 0; i < n; i++)
+		known[i + 2] = known_option(&table[i]);
+	known[n + 2] = (cfg_opt_t)CFG_END();
+	return known;
+}
+
+/* --- parsing --- */
+
+/* libconfuse's error function is given no data of ours. */
+static _Thread_local struct buf *told;
+
+static void on_error(cfg_t *values, const char *format, va_list ap)
+{
+	char line[400];
+	if (told->len)
+		return;
+	vsnprintf(line, sizeof line, format, ap);
+	buf_putf(told, "line %d: %s", values ? values->line : 0, line);
+}
+
+static void tell_known(struct buf *why, const cfg_opt_t *known)
+{
+	if (!strstr(buf_str(why), "no such option"))
+		return;
+	buf_puts(why, "; expected one of");
+	for (; known->name; known++)
+		buf_putf(why, " %s", known->name);
+}
+
+/* libconfuse takes a string's end in the middle of a line for an error. */
+static int parse(cfg_t *values, const char *text)
+{
+	struct buf lines = BUF_INIT;
+	buf_puts(&lines, text);
+	buf_putc(&lines, '\n');
+	int r = lines.failed ? CFG_FILE_ERROR : cfg_parse_buf(values, buf_str(&lines));
+	buf_release(&lines);
+	return r == CFG_SUCCESS ? 0 : r == CFG_FILE_ERROR ? -ENOMEM : -EINVAL;
+}
+
+static int check_times(struct options *o, struct buf *why)
+{
+	o->period_ms = options_duration(cfg_getstr(o->values, "period"));
+	o->window_ms = options_duration(cfg_getstr(o->values, "window"));
+	if (o->period_ms && o->period_ms < 10)
+		buf_puts(why, "period: expected 10ms or more, or 0 to measure only when asked");
+	else if (o->window_ms > o->period_ms)
+		buf_puts(why, "window: expected no more than the period");
+	return why->len ? -EINVAL : 0;
+}
+
+int options_parse(struct options *ret, const struct hmon_monitor *m, const char *text, struct buf *why)
+{
+	struct options o = {.known = known_options(m)};
+	if (!o.known)
+		return -ENOMEM;
+	o.values = cfg_init(o.known, CFGF_NONE);
+	int r = o.values ? 0 : -ENOMEM;
+	if (!r) {
+		cfg_set_error_function(o.values, on_error);
+		told = why;
+		r = parse(o.values, text);
+		tell_known(why, o.known);
+	}
+	if (!r)
+		r = check_times(&o, why);
+	if (r)
+		options_release(&o);
+	else
+		*ret = o;
+	return r;
+}
+
+void options_release(struct options *o)
+{
+	if (o->values)
+		cfg_free(o->values);
+	free(o->known);
+	*o = (struct options){0};
+}
