@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "helper/sys.h"
+
+#include <fcntl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+struct sys sys = {open, fstat, fstatat, pipe2, fork, setpgid, dup2, chdir, execveat, sigprocmask, signalfd, poll,
+    recvmsg, send, read, waitid, kill};
