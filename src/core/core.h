@@ -80,7 +80,7 @@ struct peer {
 	int64_t since_ns; /* monotonic */
 	uid_t uid;	/* Unix socket: the kernel's word; else (uid_t)-1 */
 	bool local;	/* Unix socket or loopback */
-	bool dialled, greeted, closing;
+	bool dialled, greeted, closing, doomed;
 	unsigned calls_n;
 	uv_timer_t *timer;
 	int64_t next_query; /* ids of the queries that we ask */

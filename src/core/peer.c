@@ -27,6 +27,17 @@ static void stop_timer(struct peer *p)
 	p->timer = NULL;
 }
 
+static void start_timer(struct peer *p, uv_timer_cb fn, int64_t after_ns)
+{
+	stop_timer(p);
+	p->timer = calloc(1, sizeof *p->timer);
+	if (!p->timer)
+		return;
+	uv_timer_init(p->core->net.loop, p->timer);
+	p->timer->data = p;
+	uv_timer_start(p->timer, fn, (uint64_t)(after_ns / 1000000), 0);
+}
+
 /* The parser may be the one that called us: it goes at the end of the turn, with the rest. */
 static void on_idle_closed(uv_handle_t *h)
 {
@@ -101,20 +112,28 @@ struct buf *peer_out(struct peer *p)
 	return stream_out(p->stream);
 }
 
-static void check_pending(struct peer *p)
+static void on_doomed(uv_timer_t *timer)
 {
-	if (p->closing || stream_pending(p->stream) <= p->core->limits.pending)
-		return;
-	p->core->figures.overflows++;
+	struct peer *p = timer->data;
 	gone(p, -ENOBUFS, "does not read what it is sent");
 	peer_close(p);
+}
+
+/* Whoever is sending may be deep in a call of this peer's: it closes in a turn of its own, and is sent no more. */
+static void check_pending(struct peer *p)
+{
+	if (p->closing || p->doomed || stream_pending(p->stream) <= p->core->limits.pending)
+		return;
+	p->core->figures.overflows++;
+	p->doomed = true;
+	start_timer(p, on_doomed, 0);
 }
 
 void peer_send(struct peer *p, struct msg *m)
 {
 	if (!m)
 		return;
-	if (!p->closing) {
+	if (!p->closing && !p->doomed) {
 		xml_put(stream_out(p->stream), m);
 		check_pending(p);
 	}
@@ -123,7 +142,7 @@ void peer_send(struct peer *p, struct msg *m)
 
 void peer_send_row(struct peer *p, const struct xml_row *row)
 {
-	if (p->closing)
+	if (p->closing || p->doomed)
 		return;
 	xml_put_row(stream_out(p->stream), row);
 	check_pending(p);
@@ -329,16 +348,6 @@ static void on_opening_late(uv_timer_t *timer)
 		    (long long)(p->core->limits.opening_ns / 1000000000));
 }
 
-static void start_timer(struct peer *p)
-{
-	p->timer = calloc(1, sizeof *p->timer);
-	if (!p->timer)
-		return;
-	uv_timer_init(p->core->net.loop, p->timer);
-	p->timer->data = p;
-	uv_timer_start(p->timer, on_opening_late, (uint64_t)(p->core->limits.opening_ns / 1000000), 0);
-}
-
 static bool is_loopback(const struct sockaddr_storage *a)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
@@ -419,7 +428,7 @@ int peer_accept(struct core *core, int fd, struct peer **ret)
 		return r;
 	}
 	core->figures.accepted++;
-	start_timer(p);
+	start_timer(p, on_opening_late, core->limits.opening_ns);
 	if (ret)
 		*ret = p;
 	return 0;
@@ -437,7 +446,7 @@ int peer_dialled(struct core *core, int fd, const struct role *role, const struc
 	p->dialled = true;
 	xml_put_open(stream_out(p->stream), greet);
 	p->greeted = true;
-	start_timer(p);
+	start_timer(p, on_opening_late, core->limits.opening_ns);
 	*ret = p;
 	return 0;
 }

@@ -48,11 +48,13 @@ const char *xml_why(const struct xml *x)
 
 /* --- names that HMON does not know: allowed, for newer peers, but expat keeps each for ever --- */
 
-static const char *const known_names[] = {"answer", "beat", "boot", "client", "code", "config", "deadline",
-    "digest", "doc", "end", "error", "event", "from", "full", "generation", "hmon", "id", "known", "lost", "m",
-    "master", "metric", "monitor", "n", "name", "node", "none", "of", "p", "partial", "period", "problem",
-    "query", "reason", "role", "scale", "secret", "sequence", "state", "step", "time", "to", "transport", "type",
-    "u", "unit", "update", "v", "version", "window"};
+static const char *const known_names[] = {"ack", "answer", "beat", "boot", "c", "client", "code", "config", "count", "deadline", "digest", "doc",
+    "end", "error", "event", "follow", "from", "full", "generation", "gone", "heard", "hmon", "id", "known",
+    "lost", "m", "machine", "master", "max", "mean", "memory", "metric", "metrics", "min", "mode",
+    "monitor", "monitor-id", "monitors", "n", "name", "node", "nodes", "none", "of", "p", "partial",
+    "period", "problem", "processors", "query", "reason", "role", "scale", "secret", "send", "sequence",
+    "since", "state", "step", "system", "t", "time", "to", "transport", "type", "u", "unit", "update", "v",
+    "version", "window"};
 
 static int compare_name(const void *name, const void *entry)
 {

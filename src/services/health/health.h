@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The service `health`: HMON's node and master in one daemon. This header is the map of the room; each file owns
+ * what it declares here and nothing else.
+ */
+#ifndef VIGIA_HEALTH_HEALTH_H
+#define VIGIA_HEALTH_HEALTH_H
+
+#include "core/core.h"
+#include "history/history.h"
+#include "proto/row.h"
+#include "services/health/cluster.h"
+
+struct subscription;
+struct follower;
+struct uplink;
+struct supervised;
+struct registry;
+struct helper;
+struct helper_notice;
+struct update;
+
+struct health_options {
+	const char *name;
+	const char *state_directory;
+	const char *const *masters; /* "HOST:PORT", ends with NULL */
+	int64_t send_ns;	    /* to masters; 0: at once */
+	bool on_request;	    /* to masters only what they ask for */
+	bool history;
+	struct history_options history_options;
+	unsigned nodes_max, monitors_max;
+	struct step_rules rules; /* of watching nodes */
+	bool watch;
+};
+
+struct event {
+	int64_t time_ns;
+	char kind[24], node[64], monitor[64], text[160];
+};
+
+enum { EVENTS_KEPT = 1024 };
+
+struct health {
+	struct core *core;
+	struct health_options options;
+	struct cluster cluster;
+	int64_t boot;
+	struct history *history; /* NULL: none kept */
+	uv_async_t history_wake;
+	uv_timer_t second;
+	struct monitor *unacked;
+	struct row row; /* of the period being taken */
+	struct helper *helper; /* starts programs; set before supervise() */
+	struct registry *registry;
+	struct subscription *subscriptions;
+	struct follower *followers;
+	struct event events[EVENTS_KEPT];
+	uint64_t events_n;
+	struct uplink *uplinks;
+	struct supervised *supervised;
+	struct update *updates;
+	char history_trouble[160]; /* "": all is well */
+	struct health_figures {
+		uint64_t periods, values, duplicates, bad_rows, strangers, lost_periods, subscription_skips;
+		int64_t loop_lag_ns;
+	} figures;
+};
+
+/* --- service.c --- */
+extern const struct service health_service;
+int health_start(struct health *h, struct core *core, const struct health_options *o, int64_t boot);
+/* Tells masters and clients good-bye; the history is closed by health_release, after the loop. */
+void health_stop(struct health *h);
+void health_release(struct health *h);
+static inline struct health *health_of(const struct peer *p)
+{
+	return p->core->context;
+}
+
+/* --- period.c: one period comes in, everyone who waits is told --- */
+struct period {
+	struct history_position at;
+	int64_t time_ns;
+	bool full;
+	const char *text;
+	size_t len;
+};
+/* 0; -EINVAL with *ret_why: the row does not fit m's config, nothing has changed; -ENOMEM. */
+int period_take(struct health *h, struct monitor *m, const struct period *p, const char **ret_why);
+/* A time more than a day ahead of our clock is a mistake. */
+bool period_time_ok(int64_t time_ns);
+
+/* --- intake.c: monitors connect --- */
+extern const struct role monitor_role;
+
+/* --- supervise.c: programs that this daemon starts as monitors --- */
+struct supervised_options {
+	const char *name, *program, *section;
+	int line; /* of the section in the configuration file */
+};
+/* Starts, keeps or ends programs so that just these run. */
+int supervise(struct health *h, const struct supervised_options *want, size_t n);
+
+void supervise_notice(struct health *h, const struct helper_notice *n);
+const char *supervised_section(const struct supervised *s);
+const char *supervised_name(const struct supervised *s);
+void supervised_connected(struct supervised *s);
+void supervise_problems(struct health *h, struct call *c);
+void supervise_stop(struct health *h);
+
+/* --- registry.c: the secrets of nodes and monitors, hashed, on disk --- */
+int registry_open(struct registry **ret, const char *path);
+void registry_close(struct registry *r);
+/* The secret's hash known for "node NAME" or "monitor NAME", or NULL. */
+const char *registry_find(const struct registry *r, const char *kind, const char *name);
+/* A new secret for it, on disk before it returns. secret: 33 bytes. */
+int registry_issue(struct registry *r, const char *kind, const char *name, char *ret_secret);
+bool registry_check(const struct registry *r, const char *kind, const char *name, const char *secret);
+int registry_forget(struct registry *r, const char *kind, const char *name);
+
+/* --- master.c: nodes connect --- */
+extern const struct role node_role;
+void master_committed(struct health *h, struct monitor *m, struct history_position to);
+void master_tick(struct health *h);
+int query_node_register(struct call *c), query_config_announce(struct call *c);
+
+/* --- watch.c: the state of nodes --- */
+void watch_connected(struct health *h, struct node *n, const char *transport);
+
+void watch_heard(struct health *h, struct node *n);
+void watch_urgent(struct health *h, struct node *n);
+void watch_beat_answered(struct health *h, struct node *n);
+void watch_disconnected(struct health *h, struct node *n, enum step_kind how);
+void watch_forget(struct health *h, struct node *n);
+void watch_known(struct health *h, struct node *n);
+void watch_tick(struct health *h, struct node *n, int64_t now_ns);
+
+/* --- uplink.c: this node's masters --- */
+int uplinks_set(struct health *h, const char *const *masters);
+void uplinks_period(struct health *h, struct monitor *m);
+void uplinks_config(struct health *h, struct monitor *m);
+void uplinks_gone(struct health *h, struct monitor *m);
+void uplinks_problems(struct health *h, struct call *c);
+void uplinks_stop(struct health *h);
+
+/* --- update.c: "measure now", to just those meant --- */
+typedef void update_fn(void *data, struct update *u); /* all answered, or the deadline is over */
+/* Asks every monitor that matches, here and on nodes. 0 (fn will be called, perhaps at once) or -ENOMEM. */
+int update_start(struct health *h, const char *node, const char *monitor, const char *metric, int64_t deadline_ns,
+    update_fn *fn, void *data, struct update **ret);
+void update_cancel(struct update *u);
+/* For each that did not answer: node, monitor ("" for the whole node), code, text. */
+typedef void update_missing_fn(void *data, const char *node, const char *monitor, const char *code, const char *text);
+void update_missing(const struct update *u, update_missing_fn *fn, void *data);
+/* Answers, from the roles. False: nobody asked. */
+bool update_answered(struct ask **list, int64_t id, bool end, const char *monitor, const char *code, const char *text);
+void update_link_closed(struct ask **list);
+
+/* --- query.c, history_query.c: what clients ask; values.c: how values are shown --- */
+extern const struct op health_ops[];
+int query_master_info(struct call *c), query_master_status(struct call *c), query_cancel(struct call *c);
+int query_node_list(struct call *c), query_node_forget(struct call *c);
+int query_config_get(struct call *c);
+int query_monitor_list(struct call *c), query_monitor_get(struct call *c), query_monitor_get_more(struct call *c);
+void query_walk_over(struct call *c);
+int query_history(struct call *c), query_history_more(struct call *c);
+void query_history_over(struct call *c);
+int query_monitor_update(struct call *c);
+void query_update_over(struct call *c);
+/* One problem of `status`: what is wrong and what to do. */
+void query_problem(struct call *c, const char *problem, const char *node, const char *monitor, const char *format,
+    ...) __attribute__((format(printf, 5, 6)));
+/* <monitor> with node, monitor, state and time, and a <v> for each metric that matches (changed: only those of
+ * the row just taken). NULL: no memory. */
+struct msg *values_message(struct call *c, const struct monitor *m, const char *metric, const struct row *changed);
+
+/* --- subscribe.c --- */
+int query_subscribe(struct call *c), query_subscribe_more(struct call *c);
+void query_subscribe_over(struct call *c);
+void subscribe_period(struct health *h, struct monitor *m);
+
+/* --- events.c --- */
+void event_put(struct health *h, const char *kind, const char *node, const char *monitor, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+int query_events(struct call *c), query_events_more(struct call *c);
+void query_events_over(struct call *c);
+
+/* --- self.c: the daemon is its own monitor `vigia` --- */
+int self_start(struct health *h);
+void self_stop(struct health *h);
+
+/* --- loading.c: what was known before this start --- */
+int loading_run(struct health *h);
+
+#endif

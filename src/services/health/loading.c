@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* At start: what history and registry know becomes the cluster as it was, its values old. */
+#include <errno.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "services/health/health.h"
+#include "services/health/recent.h"
+
+static const int64_t EVENTS_BACK_NS = 7LL * 86400 * 1000000000;
+
+static int on_known(void *data, struct history_monitor *hm, struct config *config, const struct history_period *last)
+{
+	struct health *h = data;
+	struct node *n = cluster_node(&h->cluster, history_monitor_node(hm));
+	struct monitor *m = n ? cluster_monitor(&h->cluster, n, history_monitor_name(hm)) : NULL;
+	if (!m)
+		return -ENOMEM;
+	m->history = hm;
+	int r = monitor_describe(&h->cluster, m, cluster_intern(&h->cluster, config_ref(config)), 1);
+	for (size_t i = 0; i < config->n && !r; i++)
+		r = value_copy(&m->values[i], &last->values[i]);
+	m->at = m->committed = m->acked = last->at;
+	m->time_ns = last->time_ns;
+	if (!n->self && n->boot < last->at.boot)
+		n->boot = last->at.boot;
+	return r;
+}
+
+static int on_event(void *data, const struct history_event *e)
+{
+	struct health *h = data;
+	struct event *to = &h->events[h->events_n++ % EVENTS_KEPT];
+	to->time_ns = e->time_ns;
+	snprintf(to->kind, sizeof to->kind, "%s", e->kind);
+	snprintf(to->node, sizeof to->node, "%s", e->node);
+	snprintf(to->monitor, sizeof to->monitor, "%s", e->monitor);
+	snprintf(to->text, sizeof to->text, "%s", e->text);
+	return 0;
+}
+
+int loading_run(struct health *h)
+{
+	if (!h->history)
+		return 0;
+	int64_t now = clock_wall_ns();
+	int r = history_known(h->history, on_known, h);
+	if (r >= 0)
+		r = history_events(h->history, now - EVENTS_BACK_NS, INT64_MAX, on_event, h);
+	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
+		struct node *n = h->cluster.nodes.things[i];
+		if (!n->self)
+			watch_known(h, n);
+	}
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What clients ask (docs/hmon.md, "Client"), answered node by node and monitor by monitor as they read. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/host.h"
+#include "proto/describe.h"
+#include "services/health/health.h"
+
+enum { PENDING_ENOUGH = 65536 };
+
+/* --- walking: over all monitors that match, remembering by name where we are --- */
+
+struct walk {
+	const char *node, *monitor, *metric;
+	char at_node[64], at_monitor[64];
+	struct update *update;
+	struct call *call;
+	uint64_t given;
+};
+
+static int walk_new(struct call *c, struct walk **ret)
+{
+	struct walk *w = calloc(1, sizeof *w);
+	if (!w)
+		return call_fail(c, "failed", "no memory");
+	*w = (struct walk){.node = c->args[0].text, .monitor = c->args[1].text, .metric = c->args[2].text, .call = c};
+	c->state = w;
+	*ret = w;
+	return 0;
+}
+
+void query_walk_over(struct call *c)
+{
+	struct walk *w = c->state;
+	if (w && w->update)
+		update_cancel(w->update);
+	free(w);
+}
+
+static struct monitor *next_in(const struct node *n, struct walk *w)
+{
+	const char *after = *w->at_monitor ? w->at_monitor : NULL;
+	struct monitor *m;
+	while ((m = names_after(&n->monitors, after))) {
+		after = m->name;
+		if (m->config && pattern_match(w->monitor, m->name)) {
+			snprintf(w->at_monitor, sizeof w->at_monitor, "%s", m->name);
+			return m;
+		}
+	}
+	return NULL;
+}
+
+static struct monitor *walk_next(const struct cluster *cluster, struct walk *w)
+{
+	struct node *n = *w->at_node ? cluster_find(cluster, w->at_node) : NULL;
+	if (!n)
+		n = names_after(&cluster->nodes, *w->at_node ? w->at_node : NULL);
+	for (; n; n = names_after(&cluster->nodes, n->name)) {
+		if (strcmp(w->at_node, n->name))
+			*w->at_monitor = '\0';
+		snprintf(w->at_node, sizeof w->at_node, "%s", n->name);
+		struct monitor *m = pattern_match(w->node, n->name) ? next_in(n, w) : NULL;
+		if (m)
+			return m;
+	}
+	return NULL;
+}
+
+/* A plain name that does not exist is an error; a pattern that matches nothing is not. */
+static int check_names(struct call *c, const char *node, const char *monitor)
+{
+	const struct cluster *cluster = &health_of(c->peer)->cluster;
+	if (!pattern_plain(node))
+		return 0;
+	const struct node *n = cluster_find(cluster, node);
+	if (!n)
+		return call_fail(c, "not-found", "no node is named %s", node);
+	if (pattern_plain(monitor) && !names_find(&n->monitors, monitor))
+		return call_fail(c, "not-found", "node %s has no monitor named %s", node, monitor);
+	return 0;
+}
+
+/* --- master --- */
+
+int query_master_info(struct call *c)
+{
+	const struct health *h = health_of(c->peer);
+	struct msg *m = call_answer(c, "master");
+	if (m) {
+		msg_set(m, "name", h->core->name);
+		msg_set(m, "version", VIGIA_VERSION);
+		msg_set_int(m, "boot", h->boot);
+		msg_set_int(m, "time", clock_wall_ns());
+		msg_set_int(m, "nodes", (int64_t)h->cluster.nodes.n);
+		msg_set_int(m, "monitors", (int64_t)h->cluster.monitors_n);
+		msg_set_int(m, "metrics", (int64_t)h->cluster.metrics_n);
+	}
+	call_send(c, m);
+	return CALL_DONE;
+}
+
+int query_cancel(struct call *c)
+{
+	int64_t of = c->args[0].number;
+	if (of == c->id || !dispatch_cancel(c->peer, of))
+		return call_fail(c, "not-found", "no query %" PRId64 " is under way", of);
+	return CALL_DONE;
+}
+
+void query_problem(struct call *c, const char *problem, const char *node, const char *monitor, const char *format, ...)
+{
+	char text[400];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	struct msg *m = call_answer(c, "master");
+	if (!m)
+		return;
+	msg_set(m, "problem", problem);
+	if (node)
+		msg_set(m, "node", node);
+	if (monitor)
+		msg_set(m, "monitor", monitor);
+	msg_text(m, text, strlen(text));
+	call_send(c, m);
+}
+
+static void node_problems(struct call *c, const struct node *n, int64_t now_ns)
+{
+	if (!n->self && !node_present(n) && n->step.state != STEP_LEFT)
+		query_problem(c, "node-down", n->name, NULL,
+		    "node %s is %s (%s): look at the host, then at vigiad on it; `vigia forget %s` if it is gone for good",
+		    n->name, step_state_name(n->step.state), step_reason_text(n->step.reason), n->name);
+	else if (n->step.state == STEP_LATE || n->step.state == STEP_BUSY)
+		query_problem(c, "node-late", n->name, NULL, "node %s is %s (%s)", n->name,
+		    step_state_name(n->step.state), step_reason_text(n->step.reason));
+	for (size_t i = 0; node_present(n) && i < n->monitors.n; i++) {
+		const struct monitor *m = n->monitors.things[i];
+		enum monitor_state s = monitor_state(m, now_ns);
+		if (m->config && (s == MONITOR_LATE || s == MONITOR_GONE))
+			query_problem(c, s == MONITOR_LATE ? "monitor-late" : "monitor-gone", n->name, m->name,
+			    "monitor %s of node %s is %s: see `vigia events` and the log of that host", m->name, n->name,
+			    monitor_state_name(s));
+	}
+}
+
+int query_master_status(struct call *c)
+{
+	struct health *h = health_of(c->peer);
+	int64_t now_ns = clock_mono_ns();
+	for (size_t i = 0; i < h->cluster.nodes.n; i++)
+		node_problems(c, h->cluster.nodes.things[i], now_ns);
+	if (*h->history_trouble)
+		query_problem(c, "history", h->core->name, NULL,
+		    "history is not being written: %s. Live values go on; it recovers by itself once this is mended",
+		    h->history_trouble);
+	uplinks_problems(h, c);
+	supervise_problems(h, c);
+	return CALL_DONE;
+}
+
+/* --- node --- */
+
+static void put_facts(struct msg *m, const struct node *n)
+{
+	if (*n->system)
+		msg_set(m, "system", n->system);
+	if (*n->machine)
+		msg_set(m, "machine", n->machine);
+	if (n->processors)
+		msg_set_int(m, "processors", n->processors);
+	if (n->memory)
+		msg_set_int(m, "memory", n->memory);
+	if (*n->version)
+		msg_set(m, "version", n->version);
+}
+
+static void put_node(struct call *c, const struct node *n)
+{
+	struct msg *m = call_answer(c, "node");
+	if (!m)
+		return;
+	bool self = n->self;
+	msg_set(m, "name", n->name);
+	msg_set_int(m, "id", n->id);
+	msg_set(m, "state", self ? "up" : step_state_name(n->step.state));
+	msg_set(m, "reason", self ? "this daemon" : step_reason_text(n->step.reason));
+	msg_set_int(m, "since", n->since_ns);
+	msg_set_int(m, "heard", self ? clock_wall_ns() : n->heard_ns);
+	msg_set(m, "transport", n->transport);
+	msg_set_int(m, "monitors", (int64_t)n->monitors.n);
+	put_facts(m, n);
+	call_send(c, m);
+}
+
+int query_node_list(struct call *c)
+{
+	const struct cluster *cluster = &health_of(c->peer)->cluster;
+	const char *pattern = c->args[0].text;
+	if (check_names(c, pattern, "*"))
+		return -1;
+	for (size_t i = 0; i < cluster->nodes.n; i++) {
+		const struct node *n = cluster->nodes.things[i];
+		if (pattern_match(pattern, n->name))
+			put_node(c, n);
+	}
+	return CALL_DONE;
+}
+
+int query_node_forget(struct call *c)
+{
+	struct health *h = health_of(c->peer);
+	struct node *n = cluster_find(&h->cluster, c->args[0].text);
+	if (!n)
+		return call_fail(c, "not-found", "no node is named %s", c->args[0].text);
+	if (n->self || n->link)
+		return call_fail(c, "not-permitted", "node %s is connected; stop its vigiad first", n->name);
+	int r = registry_forget(h->registry, "node", n->name);
+	if (r)
+		return call_fail(c, "failed", "%s", strerror(-r));
+	event_put(h, "node-forgotten", n->name, NULL, "by %s", c->peer->address);
+	watch_forget(h, n);
+	cluster_forget(&h->cluster, n);
+	return CALL_DONE;
+}
+
+/* --- config --- */
+
+static bool metric_wanted(void *data, const char *name)
+{
+	return pattern_match(data, name);
+}
+
+static void put_config(struct call *c, const struct walk *w, const struct monitor *m)
+{
+	char digest[17];
+	struct msg *msg = call_answer(c, "config");
+	if (!msg)
+		return;
+	describe_digest(digest, m->config->digest);
+	msg_set(msg, "node", m->node->name);
+	msg_set(msg, "monitor", m->name);
+	msg_set_int(msg, "generation", m->generation);
+	msg_set(msg, "digest", digest);
+	describe_write(msg, m->config, metric_wanted, (void *)(uintptr_t)w->metric);
+	call_send(c, msg);
+}
+
+static void put_listed(struct call *c, const struct walk *w, const struct monitor *m)
+{
+	struct msg *msg = call_answer(c, "monitor");
+	if (!msg)
+		return;
+	msg_set(msg, "node", m->node->name);
+	msg_set(msg, "monitor", m->name);
+	msg_set(msg, "state", monitor_state_name(monitor_state(m, clock_mono_ns())));
+	msg_set_int(msg, "time", m->time_ns);
+	msg_set_int(msg, "period", m->config->period_ns / 1000000);
+	msg_set_int(msg, "metrics", (int64_t)m->config->n);
+	call_send(c, msg);
+}
+
+static void put_values(struct call *c, const struct walk *w, const struct monitor *m)
+{
+	struct msg *msg = m->at.boot ? values_message(c, m, w->metric, NULL) : NULL;
+	if (msg && msg->children)
+		call_send(c, msg);
+	else
+		msg_free(msg);
+}
+
+typedef void put_fn(struct call *c, const struct walk *w, const struct monitor *m);
+
+static int go_on(struct call *c, put_fn *put)
+{
+	struct walk *w = c->state;
+	struct monitor *m;
+	while ((m = walk_next(&health_of(c->peer)->cluster, w))) {
+		put(c, w, m);
+		if (call_pending(c) > PENDING_ENOUGH)
+			return CALL_MORE;
+	}
+	return CALL_DONE;
+}
+
+static put_fn *put_of(const struct op *op)
+{
+	if (op->run == query_config_get)
+		return put_config;
+	return op->run == query_monitor_list ? put_listed : put_values;
+}
+
+int query_monitor_get_more(struct call *c)
+{
+	return go_on(c, put_of(c->op));
+}
+
+static int begin(struct call *c)
+{
+	struct walk *w;
+	if (check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
+		return -1;
+	return query_monitor_get_more(c);
+}
+
+int query_config_get(struct call *c)
+{
+	return begin(c);
+}
+
+int query_monitor_list(struct call *c)
+{
+	return begin(c);
+}
+
+/* --- get, perhaps after an update --- */
+
+static void put_missing(void *data, const char *node, const char *monitor, const char *code, const char *text)
+{
+	struct call *c = data;
+	struct msg *m = call_answer(c, "error");
+	if (!m)
+		return;
+	msg_set_flag(m, "partial", true);
+	msg_set(m, "node", node);
+	if (*monitor)
+		msg_set(m, "monitor", monitor);
+	msg_set(m, "code", code);
+	msg_text(m, text, strlen(text));
+	call_send(c, m);
+}
+
+static void on_updated(void *data, struct update *u)
+{
+	struct call *c = data;
+	struct walk *w = c->state;
+	w->update = NULL;
+	update_missing(u, put_missing, c);
+	int r = query_monitor_get_more(c);
+	if (r == CALL_DONE)
+		call_end(c);
+	else
+		c->more = true;
+}
+
+int query_monitor_get(struct call *c)
+{
+	struct walk *w;
+	if (!c->args[3].number)
+		return begin(c);
+	if (check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
+		return -1;
+	int r = update_start(health_of(c->peer), w->node, w->monitor, w->metric, c->args[4].number, on_updated, c,
+	    &w->update);
+	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_LATER;
+}
+
+/* --- update, from a master: the values go as data, this only says that all were asked --- */
+
+static void on_node_updated(void *data, struct update *u)
+{
+	struct call *c = data;
+	struct walk *w = c->state;
+	w->update = NULL;
+	update_missing(u, put_missing, c);
+	call_end(c);
+}
+
+int query_monitor_update(struct call *c)
+{
+	struct health *h = health_of(c->peer);
+	struct walk *w = calloc(1, sizeof *w);
+	if (!w)
+		return call_fail(c, "failed", "no memory");
+	c->state = w;
+	int r = update_start(h, h->core->name, c->args[0].text, c->args[1].text, c->args[2].number, on_node_updated, c,
+	    &w->update);
+	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_LATER;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The service's table: every operation, said once. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "os/host.h"
+#include "os/log.h"
+#include "services/health/health.h"
+
+#define NODE {"node", OP_PATTERN, "nodes, by name"}
+#define MONITOR {"monitor", OP_PATTERN, "monitors, by name"}
+#define METRIC {"metric", OP_PATTERN, "metrics, by name"}
+#define FROM {"from", OP_TIME, "not before this time"}
+#define TO {"to", OP_TIME, "before this time", .fallback = INT64_MAX}
+#define DEADLINE {"deadline", OP_DURATION, "how long to wait for it", .fallback = 1000000000}
+
+const struct op health_ops[] = {
+    {"master", "info", "what this daemon is, and how much it knows", OP_READS, ROLE_CLIENT,
+	.run = query_master_info},
+    {"master", "status", "what is wrong, and what to do; nothing when all is well", OP_READS, ROLE_CLIENT,
+	.run = query_master_status},
+    {"master", "cancel", "ends a query of this connection", OP_READS, ROLE_CLIENT | ROLE_NODE,
+	.args = {{"of", OP_INTEGER, "the query's id", .required = true}}, .run = query_cancel},
+    {"node", "list", "nodes with their state", OP_READS, ROLE_CLIENT, .args = {NODE}, .run = query_node_list},
+    {"node", "events", "what happened", OP_STREAMS, ROLE_CLIENT,
+	.args = {FROM, TO, {"follow", OP_FLAG, "go on as they happen"}}, .run = query_events,
+	.more = query_events_more, .over = query_events_over},
+    {"node", "forget", "forgets a node that is not connected, with its secret", OP_CHANGES, ROLE_CLIENT,
+	.args = {{"node", OP_NAME, "its name", .required = true}}, .run = query_node_forget},
+    {"node", "register", "a node says who it is", OP_READS, ROLE_NODE,
+	.args = {{"name", OP_NAME, "the node's name", .required = true},
+	    {"boot", OP_INTEGER, "this life of its daemon", .required = true},
+	    {"secret", OP_TEXT, "the one given at the first registration"},
+	    {"mode", OP_TEXT, "on-request: data only in answer to updates"},
+	    {"send", OP_DURATION, "how often it sends"}, {"system", OP_TEXT, "for people"},
+	    {"machine", OP_TEXT, "for people"}, {"processors", OP_INTEGER, "for people"},
+	    {"memory", OP_INTEGER, "bytes, for people"}, {"version", OP_TEXT, "of its daemon"}},
+	.run = query_node_register},
+    {"config", "get", "what monitors measure", OP_READS, ROLE_CLIENT, .args = {NODE, MONITOR, METRIC},
+	.run = query_config_get, .more = query_monitor_get_more, .over = query_walk_over},
+    {"config", "announce", "a node tells which config a monitor of its has", OP_READS, ROLE_NODE,
+	.args = {{"monitor", OP_NAME, "the monitor's name", .required = true},
+	    {"monitor-id", OP_INTEGER, "its number on this connection", .required = true},
+	    {"generation", OP_INTEGER, "of the config", .fallback = 1},
+	    {"digest", OP_TEXT, "16 hexadecimal digits", .required = true}},
+	.run = query_config_announce},
+    {"monitor", "list", "monitors with their state", OP_READS, ROLE_CLIENT,
+	.args = {NODE, MONITOR, METRIC}, .run = query_monitor_list, .more = query_monitor_get_more,
+	.over = query_walk_over},
+    {"monitor", "get", "values, perhaps measured anew", OP_READS, ROLE_CLIENT,
+	.args = {NODE, MONITOR, METRIC, {"update", OP_FLAG, "measure now"}, DEADLINE}, .run = query_monitor_get,
+	.more = query_monitor_get_more, .over = query_walk_over},
+    {"monitor", "subscribe", "values as they come", OP_STREAMS, ROLE_CLIENT, .args = {NODE, MONITOR, METRIC},
+	.run = query_subscribe, .more = query_subscribe_more, .over = query_subscribe_over},
+    {"monitor", "history", "values as they were", OP_READS, ROLE_CLIENT,
+	.args = {NODE, MONITOR, METRIC, FROM, TO, {"step", OP_DURATION, "means over this long"}},
+	.run = query_history, .more = query_history_more, .over = query_history_over},
+    {"monitor", "update", "a master has this node measure now", OP_READS, ROLE_NODE,
+	.args = {MONITOR, METRIC, DEADLINE}, .run = query_monitor_update, .over = query_update_over},
+    {NULL},
+};
+
+static int client_opened(struct peer *p, const struct msg *hmon)
+{
+	peer_registered(p);
+	return 0;
+}
+
+static const struct role client_role = {.name = "client", .bit = ROLE_CLIENT, .opened = client_opened};
+static const struct role *const roles[] = {&client_role, &monitor_role, &node_role, NULL};
+
+const struct service health_service = {
+    .name = "health", .doc = "cluster health: nodes, monitors, values", .ops = health_ops, .roles = roles};
+
+void query_update_over(struct call *c)
+{
+	query_walk_over(c);
+}
+
+/* --- history's news --- */
+
+static void on_wake(void *data)
+{
+	uv_async_send(data);
+}
+
+static struct monitor *monitor_of(struct health *h, const struct history_monitor *hm)
+{
+	struct node *n = cluster_find(&h->cluster, history_monitor_node(hm));
+	return n ? names_find(&n->monitors, history_monitor_name(hm)) : NULL;
+}
+
+static void on_committed(void *data, struct history_monitor *hm, struct history_position to)
+{
+	struct monitor *m = monitor_of(data, hm);
+	if (m)
+		master_committed(data, m, to);
+}
+
+static void on_trouble(void *data, const char *what, uint64_t dropped)
+{
+	struct health *h = data;
+	snprintf(h->history_trouble, sizeof h->history_trouble, "%s", what ? what : "");
+	if (what)
+		event_put(h, "history-trouble", h->core->name, NULL, "%s", what);
+	else
+		event_put(h, "history-recovered", h->core->name, NULL, "%llu periods were dropped meanwhile",
+		    (unsigned long long)dropped);
+}
+
+static void on_news(uv_async_t *async)
+{
+	static const struct history_news news = {on_committed, on_trouble};
+	struct health *h = async->data;
+	history_dispatch(h->history, &news, h);
+}
+
+/* --- each second --- */
+
+static void check_monitors(struct health *h, struct node *n, int64_t now_ns)
+{
+	for (size_t i = 0; i < n->monitors.n; i++) {
+		struct monitor *m = n->monitors.things[i];
+		if (m->told_late || !m->arrived_ns || monitor_state(m, now_ns) != MONITOR_LATE)
+			continue;
+		m->told_late = true;
+		event_put(h, "monitor-late", n->name, m->name, "silent for more than twice its period");
+	}
+}
+
+static void on_second(uv_timer_t *timer)
+{
+	struct health *h = timer->data;
+	int64_t now_ns = clock_mono_ns();
+	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
+		struct node *n = h->cluster.nodes.things[i];
+		watch_tick(h, n, now_ns);
+		check_monitors(h, n, now_ns);
+	}
+	master_tick(h);
+}
+
+/* --- start and end --- */
+
+static int open_registry(struct health *h)
+{
+	char *path;
+	if (asprintf(&path, "%s/registry", h->options.state_directory) < 0)
+		return -ENOMEM;
+	int r = registry_open(&h->registry, path);
+	free(path);
+	return r;
+}
+
+static void self_facts(struct node *n)
+{
+	struct host_facts f;
+	host_facts(&f);
+	snprintf(n->system, sizeof n->system, "%s", f.system);
+	snprintf(n->machine, sizeof n->machine, "%s", f.machine);
+	snprintf(n->version, sizeof n->version, "%s", VIGIA_VERSION);
+	n->processors = f.processors;
+	n->memory = f.memory;
+	n->since_ns = clock_wall_ns();
+}
+
+int health_start(struct health *h, struct core *core, const struct health_options *o, int64_t boot)
+{
+	h->core = core;
+	h->options = *o;
+	h->boot = boot;
+	core->context = h;
+	int r = cluster_init(&h->cluster, o->name);
+	if (!r)
+		r = open_registry(h);
+	if (r)
+		return r;
+	self_facts(h->cluster.self);
+	uv_async_init(core->net.loop, &h->history_wake, on_news);
+	uv_timer_init(core->net.loop, &h->second);
+	h->history_wake.data = h->second.data = h;
+	h->options.history_options.wake = on_wake;
+	h->options.history_options.data = &h->history_wake;
+	if (o->history)
+		r = history_open(&h->history, &h->options.history_options);
+	if (!r)
+		r = loading_run(h);
+	if (!r)
+		r = self_start(h);
+	if (!r)
+		r = uplinks_set(h, o->masters);
+	uv_timer_start(&h->second, on_second, 1000, 1000);
+	return r;
+}
+
+void health_stop(struct health *h)
+{
+	self_stop(h);
+	supervise_stop(h);
+	uplinks_stop(h);
+	while (h->updates)
+		update_cancel(h->updates);
+	uv_close((uv_handle_t *)&h->second, NULL);
+	uv_close((uv_handle_t *)&h->history_wake, NULL);
+}
+
+void health_release(struct health *h)
+{
+	if (h->history)
+		history_close(h->history);
+	cluster_release(&h->cluster);
+	registry_close(h->registry);
+	row_release(&h->row);
+}

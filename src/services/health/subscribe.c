@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Changes as they come. A reader that lags is not waited for and not fed without bound: periods are left out, and
+ * the next one it gets says how many and is whole again. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "services/health/health.h"
+
+enum { BEHIND = 65536 };
+
+struct skipped {
+	struct monitor *monitor;
+	uint64_t n;
+};
+
+struct subscription {
+	struct call *call;
+	const char *node, *monitor, *metric;
+	struct skipped *skipped;
+	size_t skipped_n, skipped_size;
+	const char *after_node, *after_monitor; /* of the first, whole round; NULL: begins */
+	struct subscription *next;
+};
+
+static bool wanted(const struct subscription *s, const struct monitor *m)
+{
+	return pattern_match(s->node, m->node->name) && pattern_match(s->monitor, m->name);
+}
+
+static struct skipped *skipped_of(struct subscription *s, const struct monitor *m)
+{
+	for (size_t i = 0; i < s->skipped_n; i++)
+		if (s->skipped[i].monitor == m)
+			return &s->skipped[i];
+	return NULL;
+}
+
+static void skip(struct health *h, struct subscription *s, struct monitor *m)
+{
+	struct skipped *k = skipped_of(s, m);
+	h->figures.subscription_skips++;
+	if (!k && s->skipped_n == s->skipped_size) {
+		size_t size = s->skipped_size ? s->skipped_size * 2 : 8;
+		struct skipped *more = realloc(s->skipped, size * sizeof *more);
+		if (!more)
+			return;
+		s->skipped = more;
+		s->skipped_size = size;
+	}
+	if (!k) {
+		k = &s->skipped[s->skipped_n++];
+		*k = (struct skipped){.monitor = m};
+	}
+	k->n++;
+}
+
+static void give(struct subscription *s, struct monitor *m, const struct row *changed)
+{
+	struct skipped *k = skipped_of(s, m);
+	struct msg *msg = values_message(s->call, m, s->metric, k ? NULL : changed);
+	if (!msg)
+		return;
+	if (k) {
+		msg_set_int(msg, "lost", (int64_t)k->n);
+		*k = s->skipped[--s->skipped_n];
+	}
+	if (msg->children)
+		call_send(s->call, msg);
+	else
+		msg_free(msg);
+}
+
+void subscribe_period(struct health *h, struct monitor *m)
+{
+	for (struct subscription *s = h->subscriptions, *next; s; s = next) {
+		next = s->next;
+		if (!wanted(s, m))
+			continue;
+		if (call_pending(s->call) > BEHIND)
+			skip(h, s, m);
+		else
+			give(s, m, &h->row);
+	}
+}
+
+/* What was left out and comes no more by itself goes when there is room: the newest period, whole. */
+static void catch_up(struct subscription *s)
+{
+	while (s->skipped_n && call_pending(s->call) < BEHIND)
+		give(s, s->skipped[s->skipped_n - 1].monitor, NULL);
+}
+
+int query_subscribe_more(struct call *c)
+{
+	catch_up(c->state);
+	return CALL_MORE;
+}
+
+static void give_all(struct health *h, struct subscription *s)
+{
+	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
+		struct node *n = h->cluster.nodes.things[i];
+		for (size_t k = 0; k < n->monitors.n; k++) {
+			struct monitor *m = n->monitors.things[k];
+			if (!m->config || !m->at.boot || !wanted(s, m))
+				continue;
+			if (call_pending(s->call) > BEHIND)
+				skip(h, s, m);
+			else
+				give(s, m, NULL);
+		}
+	}
+}
+
+int query_subscribe(struct call *c)
+{
+	struct health *h = health_of(c->peer);
+	struct subscription *s = calloc(1, sizeof *s);
+	if (!s)
+		return call_fail(c, "failed", "no memory");
+	*s = (struct subscription){.call = c, .node = c->args[0].text, .monitor = c->args[1].text,
+	    .metric = c->args[2].text, .next = h->subscriptions};
+	c->state = s;
+	h->subscriptions = s;
+	give_all(h, s);
+	return CALL_MORE;
+}
+
+void query_subscribe_over(struct call *c)
+{
+	struct health *h = health_of(c->peer);
+	for (struct subscription **p = &h->subscriptions; *p; p = &(*p)->next)
+		if (*p == c->state) {
+			struct subscription *s = *p;
+			*p = s->next;
+			free(s->skipped);
+			free(s);
+			return;
+		}
+}
