@@ -99,6 +99,25 @@ static struct history_monitor *find_monitor(struct history *h, const char *node,
 	return found;
 }
 
+/* A reader's own view of the file. */
+static int view_open(struct history *h, struct store **ret, unsigned *ret_generation)
+{
+	*ret_generation = h->generation;
+	int e = store_open(ret, h->path, STORE_READ);
+	if (e == -EUCLEAN && *ret_generation == h->generation)
+		h->suspect = true;
+	return e;
+}
+
+/* Passes e on; tells the writer when the file is damaged. */
+static int view_close(struct history *h, struct store *s, unsigned generation, int e)
+{
+	store_close(s);
+	if (e == -EUCLEAN && generation == h->generation)
+		h->suspect = true;
+	return e;
+}
+
 /* --- periods --- */
 
 struct replay {
@@ -172,12 +191,12 @@ static int replay_copies(struct replay *r, const struct copies *copies)
 static int replay_stored(struct history *h, const struct history_monitor *m, struct replay *r)
 {
 	struct store *s;
-	int e = store_open(&s, h->path, STORE_READ);
+	unsigned generation;
+	int e = view_open(h, &s, &generation);
 	if (e)
 		return e;
 	e = store_chunks_after(s, m->id, r->after, replay_chunk, r);
-	store_close(s);
-	return e;
+	return view_close(h, s, generation, e);
 }
 
 int history_replay(struct history *h, const char *node, const char *monitor, struct history_position after, size_t max,
@@ -268,7 +287,8 @@ int history_known(struct history *h, history_known_fn *fn, void *data)
 {
 	struct known k = {.history = h, .fn = fn, .data = data};
 	struct store *s;
-	int e = store_open(&s, h->path, STORE_READ);
+	unsigned generation;
+	int e = view_open(h, &s, &generation);
 	if (e)
 		return e;
 	for (size_t i = 0; !e && i < h->monitors_n; i++) {
@@ -278,7 +298,7 @@ int history_known(struct history *h, history_known_fn *fn, void *data)
 		else
 			e = store_last_chunk(s, k.monitor->id, known_chunk, &k);
 	}
-	store_close(s);
+	e = view_close(h, s, generation, e);
 	return e < 0 ? e : 0;
 }
 
@@ -685,7 +705,8 @@ int history_read(struct history *h, const struct history_query *q, history_point
 	struct history_monitor **monitors;
 	size_t n;
 	struct store *s;
-	int e = store_open(&s, h->path, STORE_READ);
+	unsigned generation;
+	int e = view_open(h, &s, &generation);
 	if (e)
 		return e;
 	e = list_monitors(h, &monitors, &n);
@@ -695,7 +716,7 @@ int history_read(struct history *h, const struct history_query *q, history_point
 				e = read_monitor(h, s, monitors[i], q, fn, data);
 		free(monitors);
 	}
-	store_close(s);
+	e = view_close(h, s, generation, e);
 	return e < 0 ? e : 0;
 }
 
@@ -704,10 +725,11 @@ int history_read(struct history *h, const struct history_query *q, history_point
 int history_events(struct history *h, int64_t from_ns, int64_t to_ns, history_event_fn *fn, void *data)
 {
 	struct store *s;
-	int e = store_open(&s, h->path, STORE_READ);
+	unsigned generation;
+	int e = view_open(h, &s, &generation);
 	if (e)
 		return e;
 	e = store_events(s, from_ns, to_ns, fn, data);
-	store_close(s);
+	e = view_close(h, s, generation, e);
 	return e < 0 ? e : 0;
 }

@@ -131,6 +131,8 @@ struct history {
 	_Atomic uint64_t queued_bytes, appended, committed, dropped, chunks;
 	_Atomic int64_t file_bytes;
 	_Atomic bool troubled;
+	_Atomic bool suspect; /* a reader met a damaged file of this generation */
+	_Atomic unsigned generation;
 };
 
 enum {

@@ -233,7 +233,7 @@ static int check_version(struct store *s, enum store_use use)
 static int set_up_writing(struct store *s)
 {
 	int e = exec(s, "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-			"PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF; PRAGMA journal_size_limit = 4194304;"
+			"PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF; PRAGMA journal_size_limit = 131072;"
 			"PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF");
 	return e ? e : check_version(s, STORE_WRITE);
 }

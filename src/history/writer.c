@@ -224,6 +224,7 @@ static void put_aside(struct history *h, char *kept, size_t size)
 static void begin_anew(struct history *h, const char *why)
 {
 	char kept[2048], what[4096];
+	h->generation++;
 	put_aside(h, kept, sizeof kept);
 	snprintf(what, sizeof what, "history damaged (%s), kept aside as %s", why, kept);
 	trouble_begin(h, COMMITTING, what);
@@ -296,12 +297,11 @@ static int reopen(struct history *h)
 	return e || monitors == h->known_n ? e : replant(h);
 }
 
-/* Something with the store failed: `e` says what. */
-static void stumble(struct history *h, enum work work, int e)
+/* Something with the store failed: `e` says what, `why` to people. */
+static void stumble_over(struct history *h, enum work work, int e, const char *why)
 {
-	const char *why = h->store ? store_why(h->store) : store_open_why();
 	char what[256];
-	snprintf(what, sizeof what, "%s", e == -ENOMEM ? "no memory" : *why ? why : strerror(-e));
+	snprintf(what, sizeof what, "%s", why);
 	if (h->store)
 		store_rollback(h->store);
 	h->retry_ns = monotonic_ns() + retry_every_ns;
@@ -313,6 +313,12 @@ static void stumble(struct history *h, enum work work, int e)
 	h->store = NULL;
 	begin_anew(h, what);
 	h->retry_ns = 0;
+}
+
+static void stumble(struct history *h, enum work work, int e)
+{
+	const char *why = h->store ? store_why(h->store) : store_open_why();
+	stumble_over(h, work, e, e == -ENOMEM ? "no memory" : *why ? why : strerror(-e));
 }
 
 /* May the store be used now? Opens it again when it was in trouble. */
@@ -571,6 +577,7 @@ static void forget_chains(struct history *h, const struct buf *done)
 		}
 	pthread_mutex_unlock(&h->chains_lock);
 	h->chunks += n;
+	h->prune_ns = h->options.keep_bytes ? 0 : h->prune_ns;
 }
 
 static void make_chunks(struct history *h)
@@ -706,23 +713,19 @@ static int prune_age(struct history *h)
 /* The log is part of the file's size; and room for what the next seconds bring stays free. */
 static int prune_size(struct history *h)
 {
-	if (!h->options.keep_bytes)
+	int64_t keep = h->options.keep_bytes, log = file_size(h->path, "-wal");
+	if (!keep)
 		return 0;
+	int64_t most = keep - (log > keep / 8 ? log : keep / 8);
 	struct store_size size;
 	int e = store_size(h->store, &size);
-	if (e)
-		return e;
-	int64_t most = h->options.keep_bytes - file_size(h->path, "-wal");
-	most -= h->options.keep_bytes / 16;
-	if (most < 0)
-		most = 0;
 	int64_t n = 1;
-	while (!e && n > 0 && (size.pages - size.free_pages) * size.page > most) {
-		n = store_drop_oldest(h->store, 8);
+	while (!e && n > 0 && (size.pages - size.free_pages) * size.page > most - keep / 16) {
+		n = store_drop_oldest(h->store, 4);
 		e = n < 0 ? (int)n : store_size(h->store, &size);
 	}
-	if (!e && size.pages * size.page > most + h->options.keep_bytes / 32)
-		e = store_shrink(h->store, size.free_pages);
+	if (!e && size.pages * size.page > most)
+		e = store_shrink(h->store, size.pages - most / size.page);
 	return e;
 }
 
@@ -753,9 +756,26 @@ static void sync_file(struct history *h)
 		stumble(h, TIDYING, e);
 }
 
+static size_t unsynced_max(const struct history *h)
+{
+	int64_t keep = h->options.keep_bytes;
+	return keep && (size_t)keep / 32 < sync_bytes ? (size_t)keep / 32 : sync_bytes;
+}
+
+/* A reader met damage that this thread's own pages in memory hide. */
+static void heed_readers(struct history *h)
+{
+	if (!h->suspect)
+		return;
+	h->suspect = false;
+	if (h->store)
+		stumble_over(h, COMMITTING, -EUCLEAN, "damage met while reading");
+}
+
 static void pass(struct history *h)
 {
 	int64_t now = monotonic_ns();
+	heed_readers(h);
 	aim_rows(h);
 	if (any_pinned(h, now) && ready(h))
 		unpin(h, now);
@@ -763,7 +783,7 @@ static void pass(struct history *h)
 		prune(h);
 		h->prune_ns = now + prune_every_ns;
 	}
-	if ((now >= h->sync_ns || h->unsynced > sync_bytes) && ready(h)) {
+	if ((now >= h->sync_ns || h->unsynced > unsynced_max(h)) && ready(h)) {
 		sync_file(h);
 		h->sync_ns = now + h->options.sync_ns;
 		h->unsynced = 0;
@@ -826,7 +846,7 @@ void *writer_run(void *history)
 		commit(h);
 		make_chunks(h);
 		int64_t now = monotonic_ns();
-		if (now >= h->pass_ns) {
+		if (now >= h->pass_ns || h->unsynced > unsynced_max(h)) {
 			pass(h);
 			h->pass_ns = now + pass_every_ns;
 		}
