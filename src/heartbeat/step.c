@@ -173,6 +173,9 @@ bool step(struct step *s, const struct step_rules *rules, int64_t now_ns, const 
 
 	take(s, rules, now_ns, in);
 	v = judge(s, rules, now_ns);
+	/* What came in meanwhile is still unread: nobody is judged before the next tick. */
+	if (in->kind == STEP_PAUSED && (v.state != state || v.reason != reason))
+		v = (struct verdict){state, reason, now_ns + 1};
 	s->state = v.state;
 	s->reason = v.reason;
 	s->next_ns = v.next_ns;

@@ -61,7 +61,8 @@ enum step_kind {
 	STEP_LOST,	/* the connection ended: the kernel gave up */
 	STEP_LEAVE,	/* it said that it leaves */
 	STEP_PAUSED, /* we ourselves were late or suspended for `pause_ns`, ending now: every deadline moves
-			by it */
+			by it, and nobody is judged before the next tick, since what he sent is still unread
+		      */
 };
 
 struct step_input {

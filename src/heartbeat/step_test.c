@@ -190,9 +190,22 @@ static void our_own_pause_extends_every_deadline(void **state)
 	at(&y, 61000, STEP_TICK);
 	expect(&y, STEP_LATE, STEP_SILENT);
 	paused(&y, 64000, 2000);
+	at(&y, 64000, STEP_TICK);
 	expect(&y, STEP_LATE, STEP_SILENT);
 	at(&y, 65000, STEP_TICK);
 	expect(&y, STEP_DOWN, STEP_SILENT);
+}
+
+static void a_pause_by_itself_judges_nobody(void **state)
+{
+	struct story y = begin(true);
+
+	at(&y, 0, STEP_CONNECTED);
+	paused(&y, 11000, 10000);
+	expect(&y, STEP_UP, STEP_ANSWERS);
+	assert_int_equal(y.s.next_ns, 11000 * MS + 1);
+	at(&y, 11001, STEP_TICK);
+	expect(&y, STEP_LATE, STEP_SILENT);
 }
 
 static void a_restarted_watcher_waits_for_those_it_knew(void **state)
@@ -266,6 +279,7 @@ int main(void)
 	    cmocka_unit_test(the_end_of_the_connection_is_known_at_once),
 	    cmocka_unit_test(who_takes_his_leave_is_not_down),
 	    cmocka_unit_test(our_own_pause_extends_every_deadline),
+	    cmocka_unit_test(a_pause_by_itself_judges_nobody),
 	    cmocka_unit_test(a_restarted_watcher_waits_for_those_it_knew),
 	    cmocka_unit_test(who_returns_within_the_grace_was_never_down),
 	    cmocka_unit_test(switched_off_only_the_end_counts),
