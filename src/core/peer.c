@@ -311,10 +311,22 @@ static void on_data(void *owner, char *bytes, size_t n)
 		peer_refuse(p, "failed", "%s", strerror(-r));
 }
 
+/* A node's probe, before it said what it is: does urgent data pass both ways? Where the mark was lost the byte
+ * comes as data, is stripped and not answered. */
+static void answer_probe(struct peer *p)
+{
+	char beat;
+	if (recv(stream_fd(p->stream), &beat, 1, MSG_OOB | MSG_DONTWAIT) == 1 && beat == BEAT)
+		send(stream_fd(p->stream), &beat, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL);
+	stream_want_urgent(p->stream, false);
+}
+
 static void on_urgent(void *owner)
 {
 	struct peer *p = owner;
-	if (p->role && p->role->urgent)
+	if (!p->role)
+		answer_probe(p);
+	else if (p->role->urgent)
 		p->role->urgent(p);
 	else
 		stream_want_urgent(p->stream, false);
@@ -428,6 +440,8 @@ int peer_accept(struct core *core, int fd, struct peer **ret)
 		return r;
 	}
 	core->figures.accepted++;
+	if (p->uid == (uid_t)-1)
+		stream_want_urgent(p->stream, true);
 	start_timer(p, on_opening_late, core->limits.opening_ns);
 	if (ret)
 		*ret = p;

@@ -263,7 +263,8 @@ static void put_unchanged(struct buf *out, size_t run)
 
 static void put_absolute(struct buf *out, int64_t number)
 {
-	if (number >= 0 && out->len && is_digit(out->data[out->len - 1]))
+	char last = out->len ? out->data[out->len - 1] : ' ';
+	if (number >= 0 && (is_digit(last) || last == '.'))
 		buf_putc(out, ' ');
 	buf_put_int(out, number);
 }

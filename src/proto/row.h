@@ -5,7 +5,8 @@
  *   +5 ~5     five more, five less than the value before     !        no value
  *   "a \"b\"" a text
  *
- * Blanks may stand between any two and must stand only before an unsigned number that follows a digit. What is left
+ * Blanks may stand between any two and must stand only before an unsigned number that follows a
+ * digit or a point. What is left
  * out at the end is unchanged. Decoding and applying are two steps, so that a bad row changes nothing.
  */
 #ifndef VIGIA_PROTO_ROW_H

@@ -286,6 +286,10 @@ struct xml *xml_new(const struct xml_sink *sink, void *data)
 	x->sink = sink;
 	x->data = data;
 	x->stanza_max = XML_STANZA_FIRST;
+#ifdef HAVE_REPARSE_DEFERRAL
+	/* Else a tag that came in two reads is only seen when more has come after it. */
+	XML_SetReparseDeferralEnabled(x->parser, XML_FALSE);
+#endif
 	XML_SetUserData(x->parser, x);
 	XML_SetElementHandler(x->parser, on_start, on_end);
 	XML_SetCharacterDataHandler(x->parser, on_text);

@@ -63,7 +63,7 @@ struct node {
 	char secret_hash[65];
 	struct ask *asks;
 	/* as told at registration, for people */
-	char system[64], machine[16], version[16];
+	char system[160], machine[65], version[16];
 	int64_t processors, memory;
 };
 

@@ -173,9 +173,8 @@ int query_node_register(struct call *c)
 	}
 	call_send(c, m);
 	put_positions(c, n);
-	call_end(c);
 	watch_connected(h, n, l->transport);
-	return CALL_LATER;
+	return CALL_DONE;
 }
 
 /* --- monitors and their configs --- */

@@ -305,7 +305,7 @@ int query_monitor_get_more(struct call *c)
 
 static int begin(struct call *c)
 {
-	struct walk *w;
+	struct walk *w = NULL;
 	if (check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
 		return -1;
 	return query_monitor_get_more(c);
@@ -353,7 +353,7 @@ static void on_updated(void *data, struct update *u)
 
 int query_monitor_get(struct call *c)
 {
-	struct walk *w;
+	struct walk *w = NULL;
 	if (!c->args[3].number)
 		return begin(c);
 	if (check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))

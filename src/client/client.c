@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/client.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+#include "os/paths.h"
+#include "proto/xml.h"
+
+struct client {
+	int fd;
+	struct xml *xml;
+	char *daemon;
+	int64_t last_id;
+	struct msg **queue; /* read, not yet given */
+	size_t first, n, size;
+	int error;
+};
+
+/* --- what comes --- */
+
+static int on_open(void *data, const struct msg *hmon)
+{
+	struct client *c = data;
+	c->daemon = strdup(msg_get(hmon, "name", ""));
+	return c->daemon ? 0 : -ENOMEM;
+}
+
+static void copy_into(struct msg *to, const struct msg *from)
+{
+	for (const struct msg_field *f = from->fields; f; f = f->next)
+		msg_set(to, f->name, f->text);
+	if (*from->text)
+		msg_text(to, from->text, strlen(from->text));
+	for (const struct msg *k = from->children; k; k = k->next)
+		copy_into(msg_child(to, k->name), k);
+}
+
+static int push(struct client *c, struct msg *m)
+{
+	if (c->n == c->size) {
+		size_t size = c->size ? c->size * 2 : 16;
+		struct msg **more = realloc(c->queue, size * sizeof *more);
+		if (!more)
+			return -ENOMEM;
+		c->queue = more;
+		c->size = size;
+	}
+	c->queue[c->n++] = m;
+	return 0;
+}
+
+static int on_stanza(void *data, const struct msg *stanza)
+{
+	struct msg *m = msg_new(stanza->name);
+	if (!m)
+		return -ENOMEM;
+	copy_into(m, stanza);
+	int r = msg_failed(m) ? -ENOMEM : push(data, m);
+	if (r)
+		msg_free(m);
+	return r;
+}
+
+static int on_row(void *data, const struct xml_row *row)
+{
+	return 0;
+}
+
+static int on_close(void *data)
+{
+	return 0;
+}
+
+static const struct xml_sink sink = {on_open, on_stanza, on_row, on_close};
+
+/* --- connecting --- */
+
+static int connect_unix(const char *at, struct buf *why)
+{
+	struct sockaddr_un address;
+	int r = paths_find_socket(at, &address, why);
+	if (r)
+		return r;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || !connect(fd, (struct sockaddr *)&address, sizeof address))
+		return fd < 0 ? -errno : fd;
+	r = -errno;
+	buf_putf(why, "no vigiad answers at %s: %s", address.sun_path, strerror(errno));
+	close(fd);
+	return r;
+}
+
+static int connect_any(const struct addrinfo *a)
+{
+	int r = -ENOENT;
+	for (; a; a = a->ai_next) {
+		int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd >= 0 && !connect(fd, a->ai_addr, a->ai_addrlen))
+			return fd;
+		r = -errno;
+		if (fd >= 0)
+			close(fd);
+	}
+	return r;
+}
+
+static int connect_tcp(const char *at, const char *colon, struct buf *why)
+{
+	char host[256];
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	bool bracketed = *at == '[';
+	snprintf(host, sizeof host, "%.*s", (int)(colon - at) - 2 * bracketed, at + bracketed);
+	int e = getaddrinfo(host, colon + 1, &hints, &found);
+	if (e) {
+		buf_putf(why, "%s: %s", at, gai_strerror(e));
+		return -ENOENT;
+	}
+	int fd = connect_any(found);
+	freeaddrinfo(found);
+	if (fd < 0)
+		buf_putf(why, "no vigiad answers at %s: %s", at, strerror(-fd));
+	return fd;
+}
+
+static int send_all(int fd, const char *bytes, size_t n)
+{
+	while (n) {
+		ssize_t k = send(fd, bytes, n, MSG_NOSIGNAL);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		bytes += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+int client_open(struct client **ret, const char *at, struct buf *why)
+{
+	static const char greeting[] = "<hmon version=\"1\" role=\"client\">\n";
+	const char *colon = at && !strchr(at, '/') ? strrchr(at, ':') : NULL;
+	int fd = colon ? connect_tcp(at, colon, why) : connect_unix(at, why);
+	if (fd < 0)
+		return fd;
+	struct client *c = calloc(1, sizeof *c);
+	int r = c ? 0 : -ENOMEM;
+	if (!r) {
+		c->fd = fd;
+		c->xml = xml_new(&sink, c);
+		r = c->xml ? send_all(fd, greeting, sizeof greeting - 1) : -ENOMEM;
+	}
+	if (r) {
+		if (c)
+			xml_free(c->xml);
+		free(c);
+		close(fd);
+		return r;
+	}
+	xml_trust(c->xml);
+	*ret = c;
+	return 0;
+}
+
+void client_close(struct client *c)
+{
+	if (!c)
+		return;
+	while (c->first < c->n)
+		msg_free(c->queue[c->first++]);
+	free(c->queue);
+	xml_free(c->xml);
+	free(c->daemon);
+	close(c->fd);
+	free(c);
+}
+
+const char *client_daemon(const struct client *c)
+{
+	return c->daemon ? c->daemon : "";
+}
+
+int client_fd(const struct client *c)
+{
+	return c->fd;
+}
+
+/* --- asking --- */
+
+struct msg *client_query(struct client *c, const char *noun, const char *verb)
+{
+	struct msg *m = msg_new(noun);
+	if (!m)
+		return NULL;
+	msg_set(m, "query", verb);
+	msg_set_int(m, "id", ++c->last_id);
+	return m;
+}
+
+int64_t client_ask(struct client *c, struct msg *query)
+{
+	struct buf out = BUF_INIT;
+	int64_t id = 0;
+	if (!query || msg_failed(query) || msg_get_int(query, "id", &id)) {
+		msg_free(query);
+		return -ENOMEM;
+	}
+	xml_put(&out, query);
+	msg_free(query);
+	int r = out.failed ? -ENOMEM : send_all(c->fd, out.data, out.len);
+	buf_release(&out);
+	return r ? r : id;
+}
+
+static int read_more(struct client *c, int timeout_ms)
+{
+	char bytes[65536];
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+	int r = poll(&p, 1, timeout_ms);
+	if (r <= 0)
+		return r < 0 && errno != EINTR ? -errno : 0;
+	ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
+	if (n <= 0)
+		return n < 0 && errno == EINTR ? 0 : -EPIPE;
+	r = xml_feed(c->xml, bytes, (size_t)n);
+	return r ? r : 1;
+}
+
+static int left_ms(int64_t end_ns)
+{
+	int64_t left = end_ns - clock_mono_ns();
+	return left > 0 ? (int)(left / 1000000) + 1 : 0;
+}
+
+int client_next(struct client *c, int timeout_ms, struct msg **ret)
+{
+	int64_t end_ns = clock_mono_ns() + timeout_ms * 1000000LL;
+	while (c->first == c->n) {
+		c->first = c->n = 0;
+		if (c->error)
+			return c->error;
+		int wait = timeout_ms < 0 ? -1 : left_ms(end_ns);
+		int r = read_more(c, wait);
+		if (r < 0)
+			c->error = r;
+		else if (!r && timeout_ms >= 0 && !left_ms(end_ns))
+			return 0;
+		else if (!r && timeout_ms < 0)
+			return 0; /* a signal: the caller may want to know */
+	}
+	*ret = c->queue[c->first++];
+	return 1;
+}
+
+static bool ends(const struct msg *m)
+{
+	return !strcmp(m->name, "end") || (!strcmp(m->name, "error") && !msg_get_flag(m, "partial"));
+}
+
+static bool answers(const struct msg *m, int64_t id)
+{
+	int64_t answer;
+	if (!msg_get_int(m, "answer", &answer))
+		return answer == id;
+	return !strcmp(m->name, "error");
+}
+
+int client_call(struct client *c, struct msg *query, client_fn *fn, void *data, struct msg **ret_error)
+{
+	int64_t id = client_ask(c, query);
+	struct msg *m;
+	int r = id < 0 ? (int)id : 0;
+	while (!r) {
+		int k = client_next(c, -1, &m);
+		if (k < 0)
+			return k;
+		if (!k)
+			continue;
+		bool end = answers(m, id) && ends(m);
+		if (end && !strcmp(m->name, "error")) {
+			*ret_error = m;
+			return -EREMOTEIO;
+		}
+		if (!end && answers(m, id) && fn)
+			r = fn(data, m);
+		msg_free(m);
+		if (end)
+			return 0;
+	}
+	return r;
+}

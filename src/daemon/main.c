@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vigiad: wires the floors together and holds no logic of its own. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "conf/conf.h"
+#include "core/core.h"
+#include "os/clock.h"
+#include "os/helper.h"
+#include "os/lock.h"
+#include "os/log.h"
+#include "os/notify.h"
+#include "os/paths.h"
+#include "services/health/health.h"
+
+enum { LISTENERS_MAX = 17 };
+
+struct daemon {
+	uv_loop_t loop;
+	struct core core;
+	struct health health;
+	struct conf *conf;
+	char *conf_file, *runtime, *state, *history_path;
+	struct helper *helper;
+	int lock;
+	struct listener *listeners[LISTENERS_MAX];
+	size_t listeners_n;
+	uv_signal_t term, interrupt, hup;
+	uv_poll_t helper_poll;
+	uv_timer_t watchdog, minute;
+	bool stopping;
+};
+
+static struct daemon d = {.lock = -1};
+
+static int query_reload(struct call *c);
+
+static const struct op daemon_ops[] = {
+    {"master", "reload", "takes the configuration file anew", OP_CHANGES, ROLE_CLIENT, .run = query_reload},
+    {NULL},
+};
+static const struct service daemon_service = {.name = "daemon", .doc = "the daemon itself", .ops = daemon_ops};
+static const struct service *const services[] = {&health_service, &daemon_service, NULL};
+
+/* --- from configuration to what the floors want --- */
+
+static char **masters_of(const struct conf *c)
+{
+	char **list = calloc(c->node.masters.n + 1, sizeof *list);
+	for (size_t i = 0; list && i < c->node.masters.n; i++) {
+		const struct conf_address *a = &c->node.masters.v[i];
+		if (asprintf(&list[i], strchr(a->host, ':') ? "[%s]:%d" : "%s:%d", a->host, a->port) < 0)
+			list[i] = NULL;
+	}
+	return list;
+}
+
+static void free_list(char **list)
+{
+	for (char **s = list; s && *s; s++)
+		free(*s);
+	free(list);
+}
+
+static struct health_options options_of(const struct conf *c, char **masters)
+{
+	const struct conf_watch *w = &c->master.watch;
+	struct health_options o = {.name = c->name, .state_directory = d.state,
+	    .masters = (const char *const *)masters, .send_ns = c->node.send_ns,
+	    .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
+	    .nodes_max = (unsigned)c->limits.nodes, .monitors_max = (unsigned)c->limits.monitors_per_node,
+	    .watch = w->on,
+	    .history_options = {.path = d.history_path, .keep_ns = c->history.keep_ns,
+		.keep_bytes = c->history.size, .thin_after_ns = c->history.thin_after_ns,
+		.thin_step_ns = c->history.thin_step_ns, .sync_ns = c->history.sync_ns,
+		.queue_bytes = 64 << 20}};
+	o.rules = (struct step_rules){.interval_ns = w->beat_interval_ns, .late_ns = w->late_ns,
+	    .down_ns = w->down_ns, .ack_ns = w->late_ns, .grace_ns = c->master.grace_ns, .busy_turns_down = true};
+	return o;
+}
+
+static struct core_limits limits_of(const struct conf *c)
+{
+	return (struct core_limits){.connections = (unsigned)c->limits.connections,
+	    .pending = (size_t)c->limits.pending, .calls = (unsigned)c->limits.queries, .opening_ns = 10000000000};
+}
+
+static int start_monitors(const struct conf *c)
+{
+	struct supervised_options *o = calloc(c->n_monitors + 1, sizeof *o);
+	size_t n = 0;
+	if (!o)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->n_monitors; i++) {
+		const struct conf_monitor *m = &c->monitors[i];
+		if (m->enabled)
+			o[n++] = (struct supervised_options){m->name, m->program, m->text, m->line};
+	}
+	int r = supervise(&d.health, o, n);
+	free(o);
+	return r;
+}
+
+/* --- listening --- */
+
+static void on_connection(void *data, int fd)
+{
+	if (peer_accept(&d.core, fd, NULL))
+		close(fd);
+}
+
+static int listen_failed(const char *where, int error)
+{
+	log_event(LOG_ERR, "listen", "%s: %s", where, strerror(-error));
+	return error;
+}
+
+static int listen_on(const struct conf_address *a)
+{
+	const char *host = strcmp(a->host, "localhost") ? a->host : "127.0.0.1";
+	struct listener **l = &d.listeners[d.listeners_n];
+	int r = listener_tcp(l, &d.core.net, host, a->port, on_connection, NULL);
+	if (r)
+		return listen_failed(a->host, r);
+	d.listeners_n++;
+	log_event(LOG_INFO, "listen", "%s port %d", a->host, listener_port(*l));
+	return 0;
+}
+
+static int listen_unix(const struct conf *c)
+{
+	struct sockaddr_un address;
+	struct buf why = BUF_INIT;
+	if (!strcmp(c->socket, "off"))
+		return 0;
+	int r = strcmp(c->socket, "on") ? paths_address(c->socket, &address, &why) : paths_socket(d.runtime, &address, &why);
+	if (!r)
+		r = listener_unix(&d.listeners[d.listeners_n], &d.core.net, address.sun_path, on_connection, NULL);
+	if (!r)
+		d.listeners_n++;
+	else
+		listen_failed(why.len ? buf_str(&why) : address.sun_path, r);
+	buf_release(&why);
+	return r;
+}
+
+static int listen_all(const struct conf *c)
+{
+	int r = listen_unix(c);
+	for (size_t i = 0; i < c->listen.n && i < LISTENERS_MAX - 1 && !r; i++)
+		r = listen_on(&c->listen.v[i]);
+	if (conf_is_exposed(c))
+		log_event(LOG_WARNING, "listen",
+		    "insecure_network: what goes to other hosts is neither encrypted nor authenticated");
+	return r;
+}
+
+static void stop_listening(void)
+{
+	while (d.listeners_n)
+		listener_close(d.listeners[--d.listeners_n]);
+}
+
+/* --- reload --- */
+
+static bool same_addresses(const struct conf_addresses *a, const struct conf_addresses *b)
+{
+	bool same = a->n == b->n;
+	for (size_t i = 0; same && i < a->n; i++)
+		same = !strcmp(a->v[i].host, b->v[i].host) && a->v[i].port == b->v[i].port;
+	return same;
+}
+
+static void log_lines(int level, const char *text)
+{
+	for (const char *end; *text; text = end + (*end == '\n')) {
+		end = strchrnul(text, '\n');
+		log_event(level, "conf", "%.*s", (int)(end - text), text);
+	}
+}
+
+static void take_conf(struct conf *fresh)
+{
+	char **masters = masters_of(fresh);
+	bool same_listen = same_addresses(&fresh->listen, &d.conf->listen) && !strcmp(fresh->socket, d.conf->socket);
+	if (strcmp(fresh->name, d.conf->name))
+		log_event(LOG_WARNING, "conf", "a new name takes a restart");
+	struct health_options o = options_of(fresh, masters);
+	o.name = d.health.options.name;
+	o.history = d.health.options.history;
+	o.history_options = d.health.options.history_options;
+	d.health.options = o;
+	d.core.limits = limits_of(fresh);
+	uplinks_set(&d.health, (const char *const *)masters);
+	d.health.options.masters = NULL;
+	free_list(masters);
+	start_monitors(fresh);
+	if (!same_listen) {
+		stop_listening();
+		listen_all(fresh);
+	}
+	conf_free(d.conf);
+	d.conf = fresh;
+}
+
+static int reload(struct buf *errors)
+{
+	struct conf *fresh;
+	notify_reloading();
+	int r = conf_load(d.conf_file, &fresh, errors);
+	if (r)
+		log_lines(LOG_ERR, buf_str(errors));
+	else
+		take_conf(fresh);
+	log_event(LOG_NOTICE, "conf", r ? "the configuration has errors: the old one stays" : "configuration taken");
+	notify_ready();
+	return r;
+}
+
+static int query_reload(struct call *c)
+{
+	struct buf errors = BUF_INIT;
+	int r = reload(&errors);
+	if (r)
+		r = call_fail(c, "failed", "the old configuration stays: %s", errors.len ? buf_str(&errors) : strerror(-r));
+	buf_release(&errors);
+	return r ? -1 : CALL_DONE;
+}
+
+/* --- signals and the rest of the loop's sources --- */
+
+static void stop(void)
+{
+	if (d.stopping)
+		return;
+	d.stopping = true;
+	notify_stopping();
+	log_event(LOG_NOTICE, "daemon", "ends");
+	stop_listening();
+	health_stop(&d.health);
+	core_stop(&d.core);
+	uv_close((uv_handle_t *)&d.term, NULL);
+	uv_close((uv_handle_t *)&d.interrupt, NULL);
+	uv_close((uv_handle_t *)&d.hup, NULL);
+	uv_close((uv_handle_t *)&d.watchdog, NULL);
+	uv_close((uv_handle_t *)&d.minute, NULL);
+	uv_close((uv_handle_t *)&d.helper_poll, NULL);
+}
+
+static void on_end_signal(uv_signal_t *handle, int number)
+{
+	stop();
+}
+
+static void on_hup(uv_signal_t *handle, int number)
+{
+	struct buf errors = BUF_INIT;
+	reload(&errors);
+	buf_release(&errors);
+}
+
+static void on_helper(uv_poll_t *poll, int status, int events)
+{
+	struct helper_notice notice;
+	int r;
+	while ((r = helper_read(d.helper, &notice)) > 0)
+		supervise_notice(&d.health, &notice);
+	if (r < 0) {
+		uv_poll_stop(poll);
+		event_put(&d.health, "helper-lost", d.conf->name, NULL,
+		    "vigia-helper has ended, and with it the monitors: restart vigiad");
+	}
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+	notify_watchdog();
+}
+
+static void on_minute(uv_timer_t *timer)
+{
+	log_flush();
+}
+
+static int watch_sources(void)
+{
+	int64_t watchdog_ms = notify_watchdog_ns() / 2000000;
+	uv_signal_init(&d.loop, &d.term);
+	uv_signal_init(&d.loop, &d.interrupt);
+	uv_signal_init(&d.loop, &d.hup);
+	uv_timer_init(&d.loop, &d.watchdog);
+	uv_timer_init(&d.loop, &d.minute);
+	uv_signal_start(&d.term, on_end_signal, SIGTERM);
+	uv_signal_start(&d.interrupt, on_end_signal, SIGINT);
+	uv_signal_start(&d.hup, on_hup, SIGHUP);
+	uv_timer_start(&d.minute, on_minute, 60000, 60000);
+	if (watchdog_ms > 0)
+		uv_timer_start(&d.watchdog, on_watchdog, (uint64_t)watchdog_ms, (uint64_t)watchdog_ms);
+	int r = uv_poll_init(&d.loop, &d.helper_poll, helper_fd(d.helper));
+	return r ? r : uv_poll_start(&d.helper_poll, UV_READABLE, on_helper);
+}
+
+/* --- starting --- */
+
+static int die(const char *what, struct buf *why, int error)
+{
+	fprintf(stderr, "vigiad: %s%s%s\n", what, why->len ? ": " : "", why->len ? buf_str(why) : strerror(-error));
+	return 1;
+}
+
+/* PREFIX/sbin/vigiad has its programs in PREFIX/libexec/vigia, wherever the prefix was moved to. */
+static int helper_paths(char *helper, char *entries, size_t size)
+{
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (n < 0)
+		return -errno;
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	snprintf(helper, size, "%s/../libexec/vigia/vigia-helper", self);
+	snprintf(entries, size, "%s/../libexec/vigia/monitors", self);
+	return 0;
+}
+
+static int open_helper(struct buf *why)
+{
+	char helper[4200], entries[4200], own[4200];
+	int r = helper_paths(helper, entries, sizeof helper);
+	if (r)
+		return r;
+	snprintf(own, sizeof own, "%s/monitors", d.state);
+	const char *const dirs[] = {entries, own};
+	return helper_open(helper, dirs, 2, &d.helper, why);
+}
+
+static int prepare_places(struct buf *why)
+{
+	int r = paths_runtime(&d.runtime, why);
+	if (!r)
+		r = paths_state(&d.state, why);
+	if (!r)
+		r = paths_make(d.runtime, why);
+	if (!r)
+		r = paths_make(d.state, why);
+	if (!r)
+		r = lock_take(d.runtime, &d.lock, why);
+	if (!r && asprintf(&d.history_path, "%s/history.db", d.state) < 0)
+		r = -ENOMEM;
+	return r;
+}
+
+/* This life's name: later than any before, whatever the clock says. */
+static int64_t next_boot(void)
+{
+	char path[4200];
+	long long last = 0;
+	int64_t now = clock_wall_ns();
+	snprintf(path, sizeof path, "%s/boot", d.state);
+	FILE *f = fopen(path, "re");
+	if (f && fscanf(f, "%lld", &last) != 1)
+		last = 0;
+	if (f)
+		fclose(f);
+	int64_t boot = now > last ? now : last + 1;
+	f = fopen(path, "we");
+	if (f) {
+		fprintf(f, "%lld\n", (long long)boot);
+		fclose(f);
+	}
+	return boot;
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r))
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static int serve(struct buf *why)
+{
+	char **masters = masters_of(d.conf);
+	struct health_options o = options_of(d.conf, masters);
+	struct core_limits limits = limits_of(d.conf);
+	raise_descriptor_limit();
+	uv_loop_init(&d.loop);
+	d.health.helper = d.helper;
+	int r = core_start(&d.core, &d.loop, d.conf->name, services, &limits);
+	if (!r)
+		r = health_start(&d.health, &d.core, &o, next_boot());
+	free_list(masters);
+	if (!r)
+		r = watch_sources();
+	if (!r)
+		r = listen_all(d.conf);
+	if (!r)
+		r = start_monitors(d.conf);
+	if (r) {
+		buf_putf(why, "%s", strerror(-r));
+		return r;
+	}
+	notify_ready();
+	log_event(LOG_NOTICE, "daemon", "vigiad %s serves as %s", VIGIA_VERSION, d.conf->name);
+	uv_run(&d.loop, UV_RUN_DEFAULT);
+	return 0;
+}
+
+static void release(void)
+{
+	health_release(&d.health);
+	helper_close(d.helper);
+	lock_drop(d.runtime, d.lock);
+	conf_free(d.conf);
+	free(d.runtime);
+	free(d.state);
+	free(d.conf_file);
+	free(d.history_path);
+	uv_loop_close(&d.loop);
+	log_close();
+}
+
+static int load_conf(const char *given, struct buf *why)
+{
+	int r = paths_config(given, &d.conf_file, why);
+	if (r && r != -ENOENT)
+		return r;
+	if (r && given)
+		return r;
+	buf_clear(why);
+	r = conf_load(d.conf_file, &d.conf, why);
+	return r;
+}
+
+static void usage(FILE *to)
+{
+	fputs("usage: vigiad [--config FILE] [--foreground] [--check | --dump | --help | --version]\n"
+	      "  --config FILE   instead of ~/.config/vigia/vigia.conf and /etc/vigia/vigia.conf\n"
+	      "  --foreground    the log to standard error as well\n"
+	      "  --check         only reads the configuration and says what is wrong with it\n"
+	      "  --dump          prints the configuration in force\n"
+	      "Alone and without a configuration it is node and master of itself. See vigiad(8).\n",
+	    to);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+	    {"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 'k'},
+	    {"dump", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
+	    {"version", no_argument, NULL, 'v'}, {0}};
+	const char *file = NULL;
+	int mode = 0, o;
+	struct buf why = BUF_INIT;
+	log_open("vigiad");
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o == 'c')
+			file = optarg;
+		else if (o == 'f')
+			log_to_stderr(true);
+		else if (o == '?') {
+			usage(stderr);
+			return 2;
+		} else
+			mode = o;
+	}
+	if (optind < argc) {
+		fprintf(stderr, "vigiad: takes no argument \"%s\"\n", argv[optind]);
+		usage(stderr);
+		return 2;
+	}
+	if (mode == 'h') {
+		usage(stdout);
+		return 0;
+	}
+	if (mode == 'v') {
+		puts("vigiad " VIGIA_VERSION);
+		return 0;
+	}
+	if (load_conf(file, &why)) {
+		fputs(buf_str(&why), stderr);
+		return 1;
+	}
+	if (mode == 'd')
+		conf_dump(d.conf, stdout);
+	if (mode) {
+		buf_release(&why);
+		conf_free(d.conf);
+		free(d.conf_file);
+		return 0;
+	}
+	int r = prepare_places(&why);
+	if (r)
+		return die("can't start", &why, r);
+	r = open_helper(&why);
+	if (r)
+		return die("can't start vigia-helper", &why, r);
+	r = serve(&why);
+	if (r)
+		return die("can't serve", &why, r);
+	release();
+	buf_release(&why);
+	return 0;
+}
