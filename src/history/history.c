@@ -334,7 +334,7 @@ int history_append(struct history *h, struct history_monitor *m, struct config *
 {
 	if (!position_after(p->at, m->last))
 		return 0;
-	if (h->queued_bytes >= h->options.queue_bytes)
+	if (h->queued_bytes >= h->options.queue_bytes || config->n > METRICS_MAX)
 		return drop_one(h);
 	struct stored_config *c = m->config;
 	if ((!c || c->config != config) && config_store(h, config, &c))
@@ -430,6 +430,7 @@ void history_figures(struct history *h, struct history_figures *ret)
 	    .dropped = h->dropped,
 	    .chunks = h->chunks,
 	    .queued_bytes = h->queued_bytes,
+	    .open_bytes = h->open_bytes,
 	    .file_bytes = h->file_bytes,
 	    .trouble = h->troubled,
 	};

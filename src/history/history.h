@@ -9,8 +9,14 @@
  * A period is named by (node, monitor, boot, sequence): boot orders the lives of a node's daemon, sequence the
  * periods within one. That order decides what is new and what is a duplicate; time is only stored and queried.
  *
- * When the disk is full, read-only or the file damaged, appending goes on and the periods are dropped and counted;
- * a damaged file is kept aside as NAME.damaged-TIME, a new one begun. Recovery is by itself.
+ * When the disk is full or read-only, periods wait in the queue and beyond `queue_bytes` are dropped and counted. A
+ * damaged file is kept aside as NAME.damaged-TIME and a new one begun, which gets the periods that are in no chunk
+ * yet: memory still has them. Recovery is by itself.
+ *
+ * Who has sqlite3 and nothing else finds views there (times are UTC): `monitors`, `events`, `chunks` (what is kept:
+ * node, monitor, from, to, periods, samples, step, bytes) and `means`: node, monitor, metric, unit, from, to, mean,
+ * min, max, count, one row a metric and chunk, so every ten minutes at one period a second; count is of numbers, a
+ * text is its last. The newest minutes, in the journal still, and single samples only this module reads.
  */
 #ifndef VIGIA_HISTORY_HISTORY_H
 #define VIGIA_HISTORY_HISTORY_H
@@ -49,7 +55,8 @@ struct history_period {
 	const struct value *values; /* config->n of them */
 };
 
-/* 0 or -errno; a damaged file is put aside, not an error. */
+/* 0 or -errno; a damaged file is put aside, not an error. -ENOTSUP: written by a newer release, or not ours; such
+ * a file is never touched. One process has a file open for writing: the caller sees to that. */
 int history_open(struct history **ret, const struct history_options *o);
 /* Commits what is queued, stops the thread, frees all. */
 void history_close(struct history *h);
@@ -58,8 +65,8 @@ void history_close(struct history *h);
 
 /* The monitor's handle, made when new. NULL: no memory. */
 struct history_monitor *history_monitor(struct history *h, const char *node, const char *monitor);
-/* Queues a period. `config` is referenced as long as needed. Periods not after the last appended one are ignored
- * (0 is returned). -ENOBUFS: dropped and counted. */
+/* Queues a period. `config` is referenced as long as needed, and configs of one digest are one. Periods not after the
+ * last appended one are ignored (0 is returned). -ENOBUFS: dropped and counted. */
 int history_append(struct history *h, struct history_monitor *m, struct config *config,
     const struct history_period *p);
 /* Tells, through the two functions, what happened on the writer's side since the last call. */
@@ -75,12 +82,14 @@ const char *history_monitor_name(const struct history_monitor *m);
 /* Where the next period goes on from: the last one appended (at start: stored). boot 0: none yet. */
 struct history_position history_monitor_last(const struct history_monitor *m);
 
-/* --- reading: any thread, blocks on the disk; each call opens its own view of the file --- */
-
-/* Everything known at start: each monitor with its last config, position, time and values (borrowed). */
+/* Everything known at start: each monitor with its last config, position, time and values (borrowed). On the loop's
+ * thread; blocks on the disk. */
 typedef int history_known_fn(void *data, struct history_monitor *m, struct config *config,
     const struct history_period *last);
 int history_known(struct history *h, history_known_fn *fn, void *data);
+
+/* --- reading: any thread, blocks on the disk; each call opens its own view of the file. What is committed is seen;
+ * what a callback gets is valid during the call --- */
 
 /* Periods after `after`, oldest first, whole, at most max of them; fn returning non-zero stops. Returns how many
  * or -errno. What is lost to thinning or retention is simply not there. */
@@ -119,8 +128,10 @@ int history_events(struct history *h, int64_t from_ns, int64_t to_ns, history_ev
 
 /* --- numbers of its own, for the monitor `vigia` --- */
 struct history_figures {
-	uint64_t appended, committed, dropped, chunks, queued_bytes;
-	int64_t file_bytes;
+	uint64_t appended, committed, dropped; /* since the start; dropped: events too */
+	uint64_t chunks;		       /* made since the start */
+	uint64_t queued_bytes, open_bytes;     /* waiting for a commit; committed and in no chunk yet */
+	int64_t file_bytes;		       /* with its log */
 	bool trouble;
 };
 void history_figures(struct history *h, struct history_figures *ret);

@@ -155,7 +155,7 @@ static int replay_chunk(void *data, const struct chunk_row *row)
 {
 	struct replay *r = data;
 	struct config *config = config_by_id(r->history, row->config);
-	if (!config || row->step_ns)
+	if (!config || row->step_ns > 0)
 		return 0;
 	struct chunk c;
 	struct table t;
@@ -256,7 +256,7 @@ static int known_values(const struct chunk *c, size_t parts, size_t n, struct se
 
 static int known_opened(struct known *k, struct config *config, const struct chunk_row *row, const struct chunk *c)
 {
-	size_t parts = row->step_ns ? THIN_PARTS : 1;
+	size_t parts = row->step_ns > 0 ? THIN_PARTS : 1;
 	if (c->columns != config->n * parts)
 		return 0;
 	struct series *series = calloc(config->n + 1, sizeof *series);
@@ -506,7 +506,7 @@ static int gather_opened(struct reading *r, const struct chunk_row *row, const s
 	int e = chunk_times(c, &times);
 	if (!e)
 		e = chunk_sequences(c, &sequences);
-	struct rows rows = {times, sequences, c->rows, row->boot, row->step_ns != 0};
+	struct rows rows = {times, sequences, c->rows, row->boot, row->step_ns > 0};
 	for (size_t i = 0; !e && i < r->group_n; i++)
 		if (r->group[i].index >= 0)
 			e = gather_metric(r, &r->group[i], &rows, c);

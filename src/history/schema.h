@@ -12,7 +12,8 @@ static const char *const schema_steps[] = {
     " window_ns INTEGER NOT NULL);"
     "CREATE TABLE metrics (config INTEGER NOT NULL, n INTEGER NOT NULL, metric TEXT NOT NULL, type TEXT NOT NULL,"
     " unit TEXT NOT NULL, scale INTEGER NOT NULL, doc TEXT NOT NULL, PRIMARY KEY (config, n)) WITHOUT ROWID;"
-    /* What is committed and in no chunk yet: see journal.h. */
+    /* What is committed and in no chunk yet: see journal.h. step_ns of a chunk: 0 as measured, > 0 means over so long,
+     * -1 as measured for good. */
     "CREATE TABLE journal (id INTEGER PRIMARY KEY, body BLOB NOT NULL);"
     /* first, last: sequences; body: see chunk.h; summary: a JSON array, an element a metric: its number when it
      * stood still, else [mean, min, max, count]; a text; or null. */
@@ -31,7 +32,7 @@ static const char *const schema_steps[] = {
     "CREATE VIEW chunks AS SELECT node, m.monitor AS monitor,"
     " datetime(from_ns / 1000000000, 'unixepoch') AS \"from\", datetime(to_ns / 1000000000, 'unixepoch') AS \"to\","
     " rows AS periods, rows * (SELECT count(*) FROM metrics x WHERE x.config = c.config) AS samples,"
-    " step_ns / 1e9 AS step, length(body) AS bytes FROM chunks_ c JOIN monitors_ m ON m.id = c.monitor;"
+    " max(step_ns, 0) / 1e9 AS step, length(body) AS bytes FROM chunks_ c JOIN monitors_ m ON m.id = c.monitor;"
     "CREATE VIEW means AS SELECT node, m.monitor AS monitor, x.metric AS metric, x.unit AS unit,"
     " datetime(from_ns / 1000000000, 'unixepoch') AS \"from\", datetime(to_ns / 1000000000, 'unixepoch') AS \"to\","
     " CASE v.type WHEN 'array' THEN json_extract(v.value, '$[0]') ELSE v.value END AS mean,"

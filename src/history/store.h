@@ -30,12 +30,14 @@ void store_rollback(struct store *s);
 /* Writes the log back into the file and syncs both; `all`: also waits for readers and empties the log. */
 int store_sync(struct store *s, bool all);
 
+enum { STEP_NEVER = -1 };
+
 struct chunk_row {
 	int64_t id, monitor, config, boot;
 	uint64_t first, last; /* sequences */
 	int64_t from_ns, to_ns;
 	size_t rows;
-	int64_t step_ns; /* 0: as measured */
+	int64_t step_ns; /* 0: as measured; STEP_NEVER: and never to be thinned */
 	const char *summary;
 	struct bytes body;
 };

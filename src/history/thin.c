@@ -97,7 +97,7 @@ int thin_table(struct table *ret, const struct table *t, int64_t step_ns)
 		return -ENOMEM;
 	size_t steps = find_steps(t, step_ns, begins);
 	struct table out;
-	int e = table_init(&out, steps, t->columns * THIN_PARTS);
+	int e = steps * THIN_PARTS > t->rows ? -E2BIG : table_init(&out, steps, t->columns * THIN_PARTS);
 	if (e) {
 		free(begins);
 		return e;
@@ -159,7 +159,7 @@ static int take_chunk(void *data, const struct chunk_row *c)
 	if (e == -ENOMEM)
 		return e;
 	if (e) {
-		/* Nobody can read it; marked as thinned so that it is not tried again, until retention takes it. */
+		row.step_ns = STEP_NEVER;
 		buf_clear(body);
 		buf_put(body, c->body.at, bytes_left(&c->body));
 	}

@@ -14,7 +14,7 @@ enum thin_part { THIN_COUNT, THIN_MEAN, THIN_REST, THIN_MIN, THIN_MAX, THIN_LAST
 
 /* Thins a few of the measured chunks that ended before. 0, also when there is nothing to do, or -errno. */
 int thin_some(struct store *s, int64_t before_ns, int64_t step_ns);
-/* -EBADMSG, -ENOMEM. */
+/* -E2BIG: it would not get smaller. -ENOMEM. */
 int thin_table(struct table *ret, const struct table *t, int64_t step_ns);
 
 #endif
