@@ -66,7 +66,7 @@ struct hmon_monitor {
 	const struct hmon_option *options;
 	int (*start)(struct hmon *h);	       /* options are known; again, after stop, when they change */
 	int (*read)(struct hmon *h);	       /* sets values; an error is logged and told to the node */
-	void (*stop)(struct hmon *h);	       /* after it, all that hmon_add() added is dropped */
+	void (*stop)(struct hmon *h);	       /* after a start that did not fail; hmon_add()'s metrics go with it */
 };
 
 /* --- programs --- */
@@ -94,8 +94,8 @@ int64_t hmon_option_ms(const struct hmon *h, const char *name);
 
 /* --- metrics that come and go --- */
 
-/* Adds n metrics "prefix/instance/name" (prefix or instance may be NULL) and returns the index of the first; the
- * others follow it. The table stays borrowed; instance is copied, and what a name can't have in it becomes '_'.
+/* Adds n metrics "prefix/instance/name" (prefix or instance may be NULL, name "") and returns the index of the first;
+ * the others follow it. The table stays borrowed; instance is copied, and what a name can't have in it becomes '_'.
  * Indices of other metrics stay as they are. -ENOMEM; -E2BIG over 16384 metrics. */
 int hmon_add(struct hmon *h, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n);
 /* Drops what one hmon_add() added. */

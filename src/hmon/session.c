@@ -10,6 +10,7 @@
 
 #include "hmon/clock.h"
 #include "hmon/stream.h"
+#include "hmon/text.h"
 #include "proto/row.h"
 
 enum { ERRORS_MAX = 65536 }; /* bytes waiting, above which errors stay in the log */
@@ -59,6 +60,13 @@ static void put_attribute(struct buf *out, const char *name, const char *value)
 static const char *const type_names[] = {
     [HMON_GAUGE] = "gauge", [HMON_COUNTER] = "counter", [HMON_STATE] = "state", [HMON_TEXT] = "text"};
 
+static void put_doc(struct buf *out, const char *doc)
+{
+	char clean[METRIC_DOC_MAX + 1];
+	text_clean(clean, sizeof clean, doc ? doc : "");
+	xml_escape(out, clean, strlen(clean));
+}
+
 static void put_metric(struct buf *out, const struct set *set, size_t position)
 {
 	buf_puts(out, "<metric name=\"");
@@ -69,8 +77,7 @@ static void put_metric(struct buf *out, const struct set *set, size_t position)
 	if (m->scale)
 		buf_putf(out, " scale=\"%d\"", m->scale);
 	buf_putc(out, '>');
-	if (m->doc)
-		xml_escape(out, m->doc, strlen(m->doc));
+	put_doc(out, m->doc);
 	buf_puts(out, "</metric>\n");
 }
 

@@ -178,10 +178,10 @@ static void settle(struct set *s)
 const struct hmon_metric *set_metric(const struct set *s, size_t position, struct buf *out)
 {
 	const struct slot *sl = &s->slots[s->order[position]];
-	if (sl->prefix) {
+	if (sl->prefix)
 		buf_puts(out, sl->prefix);
+	if (sl->prefix && *sl->metric->name)
 		buf_putc(out, '/');
-	}
 	buf_puts(out, sl->metric->name);
 	return sl->metric;
 }
