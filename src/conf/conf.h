@@ -108,4 +108,7 @@ const struct conf_watch *conf_watch_of(const struct conf *c, const char *node);
 bool conf_is_exposed(const struct conf *c);
 bool conf_monitor_equal(const struct conf_monitor *a, const struct conf_monitor *b);
 
+/* Of a node or monitor: 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit. */
+bool conf_is_name(const char *s);
+
 #endif

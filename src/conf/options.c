@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conf/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf/address.h"
+#include "conf/units.h"
+
+#define MS 1000000LL
+#define SEC (1000 * MS)
+#define HOUR (3600 * SEC)
+#define DAY (24 * HOUR)
+#define KIB 1024LL
+#define MIB (1024 * KIB)
+#define TIB (1024 * 1024 * MIB)
+
+#define AT(field) offsetof(struct conf, field)
+#define WATCH(field) offsetof(struct conf_watch, field)
+
+enum { SOCKET_MAX = 107 };
+
+/* clang-format off */
+const struct conf_option conf_options[] = {
+	{CONF_TOP, "name", CONF_NAME, NULL, 0, 0, AT(name),
+	    "What this node is called in the cluster. By default the host's name up to the first dot."},
+	{CONF_TOP, "listen", CONF_LISTEN, "127.0.0.1:7660", 0, 0, AT(listen),
+	    "Where to listen for monitors, nodes and clients over TCP: ADDRESS:PORT, IPv6 as [ADDRESS]:PORT. "
+	    "May be empty: {}."},
+	{CONF_TOP, "socket", CONF_SOCKET, "on", 0, 0, AT(socket),
+	    "The Unix socket for this machine's users: on (in the runtime directory), off, or a path."},
+	{CONF_TOP, "insecure_network", CONF_BOOL, "false", 0, 0, AT(insecure_network),
+	    "Allows listen and masters beyond this machine, in plain TCP: everyone who reaches the port can read, "
+	    "and register as a node. For closed networks only."},
+
+	{CONF_NODE, "masters", CONF_MASTERS, NULL, 0, 0, AT(node.masters),
+	    "The masters that this node dials, HOST:PORT. Without any, it is the master of itself."},
+	{CONF_NODE, "send", CONF_SEND, "1s", 10 * MS, HOUR, AT(node.send_ns),
+	    "How often what was measured goes to the masters, in one batch; or on-request: only when they ask."},
+
+	{CONF_MASTER, "watch", CONF_BOOL, "true", 0, 0, AT(master.watch.on),
+	    "Whether nodes are watched by beats. If not, only the end of a connection is noticed."},
+	{CONF_MASTER, "beat_interval", CONF_DURATION, "500ms", 10 * MS, HOUR, AT(master.watch.beat_interval_ns),
+	    "Time between two beats."},
+	{CONF_MASTER, "late", CONF_DURATION, "1s", 20 * MS, DAY, AT(master.watch.late_ns),
+	    "A node that was not heard of for so long is late. Longer than beat_interval."},
+	{CONF_MASTER, "down", CONF_DURATION, "3s", 30 * MS, DAY, AT(master.watch.down_ns),
+	    "A node that was not heard of for so long is down. Longer than late."},
+	{CONF_MASTER, "grace", CONF_DURATION, "10s", 0, HOUR, AT(master.grace_ns),
+	    "After its own start a master waits so long for the nodes it knows before it calls them down."},
+
+	{CONF_WATCHED, "watch", CONF_BOOL, NULL, 0, 0, WATCH(on),
+	    "The same for this node alone. What is not said is as for all."},
+	{CONF_WATCHED, "beat_interval", CONF_DURATION, NULL, 10 * MS, HOUR, WATCH(beat_interval_ns),
+	    "The same for this node alone."},
+	{CONF_WATCHED, "late", CONF_DURATION, NULL, 20 * MS, DAY, WATCH(late_ns),
+	    "The same for this node alone."},
+	{CONF_WATCHED, "down", CONF_DURATION, NULL, 30 * MS, DAY, WATCH(down_ns),
+	    "The same for this node alone."},
+
+	{CONF_HISTORY, "enabled", CONF_BOOL, "true", 0, 0, AT(history.enabled),
+	    "Whether values are kept on disk."},
+	{CONF_HISTORY, "keep", CONF_DURATION, "30d", HOUR, 36500 * DAY, AT(history.keep_ns),
+	    "How long values are kept."},
+	{CONF_HISTORY, "size", CONF_SIZE, "1GiB", 16 * MIB, 1024 * TIB, AT(history.size),
+	    "How large the history may become; then the oldest goes first."},
+	{CONF_HISTORY, "thin_after", CONF_DURATION, "2d", HOUR, 36500 * DAY, AT(history.thin_after_ns),
+	    "Values older than this are thinned: of each thin_step remain mean, least and greatest."},
+	{CONF_HISTORY, "thin_step", CONF_DURATION, "5min", SEC, DAY, AT(history.thin_step_ns),
+	    "What one point of the thinned history stands for."},
+	{CONF_HISTORY, "sync", CONF_DURATION, "5s", 100 * MS, HOUR, AT(history.sync_ns),
+	    "A power cut may cost what was measured in the last so long; a crash of Vigia costs nothing acknowledged."},
+
+	{CONF_LIMITS, "connections", CONF_COUNT, "16384", 16, 1000000, AT(limits.connections),
+	    "Connections in all."},
+	{CONF_LIMITS, "connections_per_uid", CONF_COUNT, "4096", 1, 1000000, AT(limits.connections_per_uid),
+	    "Connections of one local user, over the Unix socket."},
+	{CONF_LIMITS, "nodes", CONF_COUNT, "16384", 1, 1000000, AT(limits.nodes),
+	    "Nodes that a master knows."},
+	{CONF_LIMITS, "monitors_per_node", CONF_COUNT, "256", 1, 256, AT(limits.monitors_per_node),
+	    "Monitors of one node."},
+	{CONF_LIMITS, "queries", CONF_COUNT, "64", 1, 64, AT(limits.queries),
+	    "Queries under way on one connection."},
+	{CONF_LIMITS, "pending", CONF_SIZE, "1MiB", 64 * KIB, 1024 * MIB, AT(limits.pending),
+	    "Bytes that wait for a peer that does not read; past them its connection closes."},
+};
+/* clang-format on */
+
+const size_t conf_n_options = sizeof conf_options / sizeof *conf_options;
+
+static const struct {
+	const char *name;
+	enum conf_section outer;
+} sections[CONF_SECTIONS] = {
+    [CONF_TOP] = {"", CONF_SECTIONS},	  [CONF_NODE] = {"node", CONF_TOP},	  [CONF_MASTER] = {"master", CONF_TOP},
+    [CONF_WATCHED] = {"node", CONF_MASTER}, [CONF_HISTORY] = {"history", CONF_TOP}, [CONF_LIMITS] = {"limits", CONF_TOP},
+};
+
+static bool same(const char *known, const char *name, size_t n)
+{
+	return strlen(known) == n && memcmp(known, name, n) == 0;
+}
+
+const struct conf_option *conf_option_find(enum conf_section section, const char *name, size_t n)
+{
+	for (const struct conf_option *o = conf_options; o < conf_options + conf_n_options; o++)
+		if (o->section == section && same(o->name, name, n))
+			return o;
+	return NULL;
+}
+
+size_t conf_option_index(const struct conf_option *o)
+{
+	return o - conf_options;
+}
+
+const char *conf_section_name(enum conf_section s)
+{
+	return sections[s].name;
+}
+
+int conf_section_find(enum conf_section outer, const char *name, size_t n)
+{
+	for (int s = CONF_NODE; s < CONF_SECTIONS; s++)
+		if (sections[s].outer == outer && same(sections[s].name, name, n))
+			return s;
+	return -1;
+}
+
+/* --- the nearest name ------------------------------------------------------------------------------------------- */
+
+enum { NAME_ROW = 33 };
+
+/* Least number of letters to add, drop or change (Wagner and Fischer, one row kept). */
+static unsigned distance(const char *a, size_t na, const char *b)
+{
+	unsigned row[NAME_ROW];
+	size_t nb = strlen(b);
+
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			unsigned change = diagonal + (tolower((unsigned char)a[i - 1]) != b[j - 1]);
+			unsigned step = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
+			diagonal = row[j];
+			row[j] = change < step ? change : step;
+		}
+	}
+	return row[nb];
+}
+
+static void keep_nearer(const char *known, const char *name, size_t n, const char **best, unsigned *least)
+{
+	if (strlen(known) >= NAME_ROW || n >= NAME_ROW)
+		return;
+	unsigned d = distance(name, n, known);
+	if (d < *least) {
+		*least = d;
+		*best = known;
+	}
+}
+
+const char *conf_nearest(enum conf_section section, const char *name, size_t n)
+{
+	unsigned least = n < 4 ? 2 : n < 8 ? 3 : 4;
+	const char *best = NULL;
+
+	for (size_t i = 0; i < conf_n_options; i++)
+		if (conf_options[i].section == section)
+			keep_nearer(conf_options[i].name, name, n, &best, &least);
+	for (int s = CONF_NODE; s < CONF_SECTIONS; s++)
+		if (sections[s].outer == section)
+			keep_nearer(sections[s].name, name, n, &best, &least);
+	if (section == CONF_TOP)
+		keep_nearer("monitor", name, n, &best, &least);
+	return best;
+}
+
+/* --- text to value ---------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *word;
+	bool value;
+} bools[] = {{"true", true}, {"false", false}, {"yes", true}, {"no", false}, {"on", true}, {"off", false}};
+
+static int set_bool(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	for (size_t i = 0; i < sizeof bools / sizeof *bools; i++)
+		if (strcmp(text, bools[i].word) == 0) {
+			*(bool *)field = bools[i].value;
+			return 0;
+		}
+	buf_puts(why, "true or false");
+	return -EINVAL;
+}
+
+typedef void put_fn(struct buf *to, int64_t n);
+
+static int check_range(const struct conf_option *o, int64_t n, put_fn *put, struct buf *why)
+{
+	if (n >= o->min && n <= o->max)
+		return 0;
+	put(why, o->min);
+	buf_puts(why, " to ");
+	put(why, o->max);
+	return -EINVAL;
+}
+
+/* What is no number at all is told the form, what is one its limits. */
+static int set_number(const struct conf_option *o, int parsed, int64_t n, put_fn *put, const char *form, struct buf *why)
+{
+	if (parsed == -EINVAL) {
+		buf_puts(why, form);
+		return -EINVAL;
+	}
+	return check_range(o, parsed == -ERANGE ? INT64_MAX : n, put, why);
+}
+
+static int set_duration(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	int64_t ns = 0;
+	int parsed = units_duration(text, &ns);
+	int r = set_number(o, parsed, ns, units_put_duration,
+	    "a whole number and ns, us, ms, s, min, h or d, such as \"500ms\"", why);
+
+	if (r == 0)
+		*(int64_t *)field = ns;
+	return r;
+}
+
+static int set_send(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	if (strcmp(text, "on-request") != 0) {
+		int r = set_duration(o, field, text, why);
+		if (r < 0)
+			buf_puts(why, ", or \"on-request\"");
+		return r;
+	}
+	*(int64_t *)field = 0;
+	return 0;
+}
+
+static int set_size(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	int64_t bytes = 0;
+	int parsed = units_size(text, &bytes);
+	int r = set_number(o, parsed, bytes, units_put_size,
+	    "a whole number and B, KiB, MiB, GiB or TiB, such as \"64KiB\"", why);
+
+	if (r == 0)
+		*(int64_t *)field = bytes;
+	return r;
+}
+
+static void put_count(struct buf *to, int64_t n)
+{
+	buf_put_int(to, n);
+}
+
+static int set_count(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	int64_t n = 0;
+	int parsed = units_count(text, &n);
+	int r = set_number(o, parsed, n, put_count, "a whole number", why);
+
+	if (r == 0)
+		*(int *)field = (int)n;
+	return r;
+}
+
+static int replace(char **field, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+static int set_name(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	if (conf_is_name(text))
+		return replace(field, text);
+	buf_puts(why, "1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit");
+	return -EINVAL;
+}
+
+static bool is_plain_path(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (s[0] != '/' || n > SOCKET_MAX)
+		return false;
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f || strchr("\"'\\$", *s))
+			return false;
+	return true;
+}
+
+static int set_socket(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	if (strcmp(text, "on") == 0 || strcmp(text, "off") == 0 || is_plain_path(text))
+		return replace(field, text);
+	buf_putf(why, "on, off, or an absolute path of at most %d bytes without quotes, $ and \\", SOCKET_MAX);
+	return -EINVAL;
+}
+
+static int set_listen(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	int r = conf_addresses_add(field, text, true);
+
+	if (r == -EINVAL)
+		buf_puts(why, "a numeric ADDRESS:PORT, such as \"127.0.0.1:7660\" or \"[::1]:7660\"");
+	return r;
+}
+
+static int set_masters(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	int r = conf_addresses_add(field, text, false);
+
+	if (r == -EINVAL)
+		buf_puts(why, "HOST:PORT, such as \"master.example:7660\" or \"[fd00::1]:7660\"");
+	return r;
+}
+
+/* --- value to text ---------------------------------------------------------------------------------------------- */
+
+static void print_bool(const void *field, struct buf *to)
+{
+	buf_puts(to, *(const bool *)field ? "true" : "false");
+}
+
+static void print_duration(const void *field, struct buf *to)
+{
+	buf_putc(to, '"');
+	units_put_duration(to, *(const int64_t *)field);
+	buf_putc(to, '"');
+}
+
+static void print_send(const void *field, struct buf *to)
+{
+	if (*(const int64_t *)field)
+		print_duration(field, to);
+	else
+		buf_puts(to, "\"on-request\"");
+}
+
+static void print_size(const void *field, struct buf *to)
+{
+	buf_putc(to, '"');
+	units_put_size(to, *(const int64_t *)field);
+	buf_putc(to, '"');
+}
+
+static void print_count(const void *field, struct buf *to)
+{
+	buf_put_int(to, *(const int *)field);
+}
+
+static void print_string(const void *field, struct buf *to)
+{
+	buf_putf(to, "\"%s\"", *(char *const *)field);
+}
+
+static void print_addresses(const void *field, struct buf *to)
+{
+	const struct conf_addresses *a = field;
+
+	buf_putc(to, '{');
+	for (size_t i = 0; i < a->n; i++) {
+		buf_puts(to, i ? ", \"" : "\"");
+		conf_address_print(&a->v[i], to);
+		buf_putc(to, '"');
+	}
+	buf_putc(to, '}');
+}
+
+static const struct {
+	const char *name; /* in the manual */
+	int (*set)(const struct conf_option *o, void *field, const char *text, struct buf *why);
+	void (*print)(const void *field, struct buf *to);
+	const char *quote; /* around a default in the manual */
+} types[] = {
+    [CONF_BOOL] = {"true or false", set_bool, print_bool, ""},
+    [CONF_DURATION] = {"duration", set_duration, print_duration, "\""},
+    [CONF_SEND] = {"duration or \"on-request\"", set_send, print_send, "\""},
+    [CONF_SIZE] = {"size", set_size, print_size, "\""},
+    [CONF_COUNT] = {"number", set_count, print_count, ""},
+    [CONF_NAME] = {"name", set_name, print_string, "\""},
+    [CONF_SOCKET] = {"on, off or path", set_socket, print_string, "\""},
+    [CONF_LISTEN] = {"list of addresses", set_listen, print_addresses, "\""},
+    [CONF_MASTERS] = {"list of addresses", set_masters, print_addresses, "\""},
+};
+
+int conf_option_set(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	return types[o->type].set(o, field, text, why);
+}
+
+void conf_option_print(const struct conf_option *o, const void *field, struct buf *to)
+{
+	types[o->type].print(field, to);
+}
+
+bool conf_option_is_list(const struct conf_option *o)
+{
+	return o->type == CONF_LISTEN || o->type == CONF_MASTERS;
+}
+
+static void put_range(const struct conf_option *o, put_fn *put, struct buf *to)
+{
+	buf_puts(to, ", ");
+	put(to, o->min);
+	buf_puts(to, " to ");
+	put(to, o->max);
+}
+
+/* scdoc takes '_' for underlining and '[' for a table's start. */
+static void put_escaped(struct buf *to, const char *s)
+{
+	for (; *s; s++) {
+		if (strchr("_[*#", *s))
+			buf_putc(to, '\\');
+		buf_putc(to, *s);
+	}
+}
+
+void conf_option_manual(const struct conf_option *o, struct buf *to)
+{
+	const char *quote = types[o->type].quote;
+
+	buf_putf(to, "*%s* = %s", o->name, types[o->type].name);
+	if (o->type == CONF_DURATION || o->type == CONF_SEND)
+		put_range(o, units_put_duration, to);
+	else if (o->type == CONF_SIZE)
+		put_range(o, units_put_size, to);
+	else if (o->type == CONF_COUNT)
+		put_range(o, put_count, to);
+	if (o->fallback && conf_option_is_list(o))
+		buf_putf(to, ". Default: {\"%s\"}", o->fallback);
+	else if (o->fallback)
+		buf_putf(to, ". Default: %s%s%s", quote, o->fallback, quote);
+	buf_puts(to, "\n\t");
+	put_escaped(to, o->doc);
+	buf_puts(to, "\n\n");
+}
