@@ -52,7 +52,7 @@ struct core_figures {
 
 struct core {
 	struct net net;
-	const char *name; /* of the node */
+	char name[64]; /* of the node */
 	const struct service *const *services;
 	struct core_limits limits;
 	struct core_figures figures;

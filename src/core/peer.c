@@ -470,7 +470,7 @@ int peer_dialled(struct core *core, int fd, const struct role *role, const struc
 int core_start(struct core *core, uv_loop_t *loop, const char *name, const struct service *const *services,
     const struct core_limits *limits)
 {
-	core->name = name;
+	snprintf(core->name, sizeof core->name, "%s", name);
 	core->services = services;
 	core->limits = *limits;
 	return net_start(&core->net, loop);

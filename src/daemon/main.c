@@ -192,7 +192,7 @@ static void take_conf(struct conf *fresh)
 	if (strcmp(fresh->name, d.conf->name))
 		log_event(LOG_WARNING, "conf", "a new name takes a restart");
 	struct health_options o = options_of(fresh, masters);
-	o.name = d.health.options.name;
+	o.name = d.core.name;
 	o.history = d.health.options.history;
 	o.history_options = d.health.options.history_options;
 	d.health.options = o;
@@ -273,7 +273,7 @@ static void on_helper(uv_poll_t *poll, int status, int events)
 		supervise_notice(&d.health, &notice);
 	if (r < 0) {
 		uv_poll_stop(poll);
-		event_put(&d.health, "helper-lost", d.conf->name, NULL,
+		event_put(&d.health, "helper-lost", d.core.name, NULL,
 		    "vigia-helper has ended, and with it the monitors: restart vigiad");
 	}
 }

@@ -171,6 +171,7 @@ int health_start(struct health *h, struct core *core, const struct health_option
 {
 	h->core = core;
 	h->options = *o;
+	h->options.name = core->name;
 	h->boot = boot;
 	core->context = h;
 	int r = cluster_init(&h->cluster, o->name);

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Daemons, hosts and clusters for the scenarios: real processes, real sockets, namespaces that are made here and go."""
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "hmon_peer"))
+from hmon_peer import Client  # noqa: E402
+
+PREFIX = os.environ.get("VIGIA_PREFIX", os.path.join(os.path.dirname(__file__), "../build/stage/usr/local"))
+SOAK = bool(os.environ.get("VIGIA_SOAK"))
+CLONE_NEWNET = 0x40000000
+
+
+def wait_for(condition, timeout=10, what="it"):
+    """The first true answer of condition(); fails after timeout."""
+    end = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not happen within {timeout} s")
+        time.sleep(0.01)
+
+
+class Daemon:
+    """One vigiad with places of its own."""
+
+    def __init__(self, directory, conf="", name="n1", netns=None):
+        self.directory, self.name, self.netns = os.path.join(directory, name), name, netns
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        self.conf = os.path.join(self.directory, "vigia.conf")
+        self.log = os.path.join(self.directory, "log")
+        self.socket = os.path.join(self.directory, "vigia/vigiad.sock")
+        self.state = os.path.join(self.directory, "vigia")
+        self.process = None
+        self.configure(conf)
+
+    def configure(self, conf):
+        with open(self.conf, "w") as f:
+            f.write(conf if "name =" in conf else f'name = "{self.name}"\n' + conf)
+
+    def env(self):
+        return dict(os.environ, XDG_RUNTIME_DIR=self.directory, XDG_STATE_HOME=self.directory,
+                    VIGIA_SOCKET=self.socket)
+
+    def start(self, wait=True):
+        command = [f"{PREFIX}/sbin/vigiad", "--foreground", "--config", self.conf]
+        if self.netns:
+            command = ["ip", "netns", "exec", self.netns, *command]
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(command, env=self.env(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if wait:
+            wait_for(lambda: self.answers() or self.process.poll() is not None, 10, f"{self.name} answering")
+            assert self.process.poll() is None, self.read_log()
+        return self
+
+    def answers(self):
+        with contextlib.suppress(OSError):
+            s = socket.socket(socket.AF_UNIX)
+            with s:
+                s.connect(self.socket)
+                return True
+
+    @property
+    def pid(self):
+        return self.process.pid  # `ip netns exec` becomes the program
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        if number == signal.SIGKILL:
+            self.process.wait()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            self.process.wait(15)
+        return self.process.returncode if self.process else None
+
+    def client(self):
+        return Client(self.socket).connect()
+
+    def read_log(self):
+        with open(self.log, errors="replace") as f:
+            return f.read()
+
+    def vigia(self, *arguments, check=True, timeout=20):
+        p = subprocess.run([f"{PREFIX}/bin/vigia", *arguments], env=self.env(), capture_output=True, text=True,
+                           timeout=timeout)
+        assert not check or p.returncode == 0, (p.returncode, p.stdout, p.stderr)
+        return p
+
+    def node(self, name):
+        with self.client() as c:
+            return next((n for n in c.nodes() if n.name == name), None)
+
+    def children(self):
+        """Every process below it, through the helper."""
+        found, todo = [], [self.pid]
+        while todo:
+            pid = todo.pop()
+            with contextlib.suppress(OSError):
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/children") as f:
+                        more = [int(p) for p in f.read().split()]
+                    found += more
+                    todo += more
+        return found
+
+    def child(self, name):
+        for pid in self.children():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
+                if f.read().strip() == name:
+                    return pid
+
+    def memory(self):
+        with open(f"/proc/{self.pid}/smaps_rollup") as f:
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("Pss:"))
+
+
+class Network:
+    """Hosts h1 ... hn: network namespaces on one bridge, 10.77.0.i each."""
+
+    def __init__(self, n):
+        self.tag = f"vt{os.getpid() % 100000}"
+        self.n = n
+        self.bridge = self.tag + "b"
+        run("ip", "link", "add", self.bridge, "type", "bridge")
+        run("ip", "link", "set", self.bridge, "up")
+        for i in range(1, n + 1):
+            self._add(i)
+
+    def _add(self, i):
+        space = self.space(i)
+        run("ip", "netns", "add", space)
+        run("ip", "link", "add", self.link(i), "type", "veth", "peer", "name", "eth0", "netns", space)
+        run("ip", "link", "set", self.link(i), "master", self.bridge, "up")
+        run("ip", "-n", space, "link", "set", "lo", "up")
+        run("ip", "-n", space, "addr", "add", f"{self.address(i)}/24", "dev", "eth0")
+        run("ip", "-n", space, "link", "set", "eth0", "up")
+
+    def space(self, i):
+        return f"{self.tag}h{i}"
+
+    def link(self, i):
+        return f"{self.tag}v{i}"
+
+    @staticmethod
+    def address(i):
+        return f"10.77.0.{i}"
+
+    def cut(self, i):
+        run("ip", "link", "set", self.link(i), "down")
+
+    def mend(self, i):
+        run("ip", "link", "set", self.link(i), "up")
+
+    def bytes_of(self, i):
+        """Through host i's link, both ways."""
+        path = f"/sys/class/net/{self.link(i)}/statistics/"
+        return sum(int(open(path + name).read()) for name in ("rx_bytes", "tx_bytes"))
+
+    def inside(self, i, function):
+        """Runs function() in host i: the sockets it makes are there."""
+        result = []
+
+        def work():
+            libc = ctypes.CDLL(None, use_errno=True)
+            with open(f"/run/netns/{self.space(i)}") as f:
+                if libc.setns(f.fileno(), CLONE_NEWNET):
+                    result.append(OSError(ctypes.get_errno(), "setns"))
+                    return
+            try:
+                result.append(function())
+            except BaseException as e:  # handed to the caller
+                result.append(e)
+
+        t = threading.Thread(target=work)
+        t.start()
+        t.join()
+        if isinstance(result[0], BaseException):
+            raise result[0]
+        return result[0]
+
+    def close(self):
+        for i in range(1, self.n + 1):
+            subprocess.run(["ip", "netns", "del", self.space(i)], stderr=subprocess.DEVNULL)
+        subprocess.run(["ip", "link", "del", self.bridge], stderr=subprocess.DEVNULL)
+
+
+def run(*command):
+    subprocess.run(command, check=True, capture_output=True, text=True)
+
+
+class Cluster:
+    """A master on h1 and nodes on the others, each in its namespace."""
+
+    def __init__(self, n, master="", node="", monitors="monitor host { }\n"):
+        self.directory = tempfile.mkdtemp(prefix="vigia-test.")
+        self.network = Network(n)
+        self.daemons = {}
+        listen = 'insecure_network = true\nlisten = {{"{}:7660"}}\n'
+        for i in range(1, n + 1):
+            conf = listen.format(Network.address(i)) + monitors
+            conf += master if i == 1 else node or f'node {{ masters = {{"{Network.address(1)}:7660"}} }}\n'
+            self.daemons[i] = Daemon(self.directory, conf, f"h{i}", self.network.space(i))
+
+    def start(self):
+        for d in self.daemons.values():
+            d.start(wait=False)
+        for d in self.daemons.values():
+            wait_for(d.answers, 10, d.name)
+        wait_for(self.all_up, 20, "all nodes up")
+        return self
+
+    def all_up(self):
+        with self.master.client() as c:
+            nodes = list(c.nodes())
+        return len(nodes) == len(self.daemons) and all(n.state == "up" for n in nodes)
+
+    @property
+    def master(self):
+        return self.daemons[1]
+
+    def __getitem__(self, i):
+        return self.daemons[i]
+
+    def close(self):
+        for d in self.daemons.values():
+            d.stop()
+        self.network.close()
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One daemon, alone: node and master of itself."""
+import os
+import signal
+import time
+
+from cluster import Daemon, PREFIX, wait_for
+from hmon_peer import Client, Connection, HmonError, Metric, Monitor
+
+LOAD = [Metric("load/1min", "gauge", "1", scale=2, doc="")]
+
+
+def events(d, kind):
+    with d.client() as c:
+        return [e for e in c.events() if e.event == kind]
+
+
+def test_shows_real_values_within_a_second_of_its_start(tmp_path):
+    d = Daemon(str(tmp_path), "listen = {}\nmonitor host { }\n")
+    begun = time.monotonic()
+    d.start(wait=False)
+    try:
+        wait_for(d.answers, 3)
+
+        def load():
+            with d.client() as c:
+                answers = c.get("load/1min")
+                return answers and answers[0].number("load/1min") is not None
+
+        wait_for(load, 3, "a value")
+        assert time.monotonic() - begun < 3, "three times the second it may take"
+    finally:
+        d.stop()
+
+
+def test_ends_cleanly_and_leaves_no_process_behind(daemon):
+    d = daemon()
+    wait_for(lambda: d.child("host"), 5)
+    children = d.children()
+    assert len(children) >= 2
+    assert d.stop() == 0
+    wait_for(lambda: not any(os.path.exists(f"/proc/{p}") for p in children), 5, "its children ending")
+    assert not os.path.exists(d.socket)
+
+
+def test_a_second_one_in_the_same_place_is_refused(daemon):
+    d = daemon()
+    p = __import__("subprocess").run([f"{PREFIX}/sbin/vigiad", "--config", d.conf], env=d.env(), capture_output=True,
+                                     text=True, timeout=10)
+    assert p.returncode == 1 and str(d.pid) in p.stderr
+    assert d.answers()
+
+
+def test_a_monitor_that_dies_is_started_again(daemon):
+    d = daemon()
+    first = wait_for(lambda: d.child("host"), 5)
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: d.child("host") not in (None, first), 5, "another host monitor")
+    assert events(d, "monitor-ended")
+
+
+def test_a_stopped_monitor_shows_as_late_with_its_last_values_old(daemon):
+    d = daemon()
+    pid = wait_for(lambda: d.child("host"), 5)
+
+    def state():
+        with d.client() as c:
+            return c.monitors(monitor="host").one().state
+
+    wait_for(lambda: state() == "current", 5)
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: state() == "late", 9, "late")
+    os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: state() == "current", 5, "current again")
+
+
+def test_a_python_monitor_by_name_and_in_order(daemon):
+    d = daemon("listen = {}\nmonitor host { enabled = false }\n")
+    for name, in_order in (("by-name", False), ("in-order", True)):
+        with Monitor(d.socket, name, LOAD, period=1000, update=lambda p: {"load/1min": 7}).connect() as m:
+            if in_order:
+                m.send_row([0.42], full=True)
+            else:
+                m.send({"load/1min": "0.42"})
+            with d.client() as c:
+                wait_for(lambda: c.get("load/1min", monitor=name), 5)
+                assert c.get("load/1min", monitor=name).one().text("load/1min") == "0.42"
+                assert c.get("load/1min", monitor=name, update=True).one().number("load/1min") == 7
+
+
+def test_a_stranger_cannot_take_a_monitors_place(daemon):
+    d = daemon()
+    with Monitor(d.socket, "mine", LOAD, period=1000).connect() as m:
+        m.send({"load/1min": 1})
+        try:
+            Monitor(d.socket, "mine", LOAD, period=1000).connect()
+            assert False, "taken in without its secret"
+        except HmonError as e:
+            assert e.code == "stranger"
+        again = Monitor(d.socket, "mine", LOAD, period=1000, secret=m.secret).connect()
+        m.wait(lambda: m.closed)
+        again.send({"load/1min": 2})
+        with d.client() as c:
+            wait_for(lambda: c.get("load/1min", monitor="mine").one().number("load/1min") == 2, 5)
+        again.close()
+    assert events(d, "stranger")
+
+
+def test_bad_values_are_refused_and_the_rest_goes_on(daemon):
+    d = daemon()
+    with Monitor(d.socket, "m", LOAD, period=0).connect() as m:
+        m.send({"load/1min": 1})
+        for bad in ("NaN", "Inf", "1e309", "", "12x", "99999999999999999999"):
+            before = len(m.errors)
+            m.connection.send(f'<monitor><v n="load/1min">{bad}</v></monitor>')
+            m.wait(lambda: len(m.errors) > before)
+            assert m.errors[-1].code == "bad-value"
+        m.send({"load/1min": 3})
+        with d.client() as c:
+            wait_for(lambda: c.get("load/1min", monitor="m").one().number("load/1min") == 3, 5)
+
+
+def test_reload_takes_a_new_monitor_and_keeps_connections(daemon):
+    d = daemon()
+    with d.client() as c:
+        d.configure('listen = {}\nmonitor host { }\nmonitor second { program = "host" }\n')
+        d.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: c.monitors(monitor="second"), 5, "the second monitor")
+        d.configure("listen = {}\nmonitor host { perod = }\n listn = 3\n")
+        try:
+            c.reload()
+            assert False, "a broken configuration was taken"
+        except HmonError as e:
+            assert e.code == "failed" and "vigia.conf:" in str(e)
+        assert c.monitors(monitor="second")
