@@ -3,8 +3,9 @@
  *
  *	history [-q] [-r RECORDING] [-d FOLDER]
  *
- * A RECORDING has a line of names, "time NAME...", then lines of numbers, a period each: what a real host told.
- * Without one, values are made up so that 40 % change from one period to the next. Result lines: name value unit.
+ * A RECORDING has a line of names, "time NAME...", then lines of numbers, a period each: what a real host
+ *told. Without one, values are made up so that 40 % change from one period to the next. Result lines: name
+ *value unit.
  */
 #include <getopt.h>
 #include <poll.h>
@@ -27,7 +28,8 @@ static double cpu_seconds(int who)
 {
 	struct rusage r;
 	getrusage(who, &r);
-	return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+	return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+	       (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
 }
 
 static double now_seconds(void)
@@ -73,7 +75,8 @@ static void change(struct value *v, size_t n, uint64_t tick, uint64_t who)
 	for (size_t i = 0; i < n; i++) {
 		uint64_t noise = play_noise(tick * 7919 + who * 104729 + i);
 		if (i % 5 < 2)
-			v[i].number += (int64_t)(noise % (uint64_t)by[i / 5 % 5]) + (i % 2 ? 1 : -by[i / 5 % 5] / 2);
+			v[i].number +=
+			    (int64_t)(noise % (uint64_t)by[i / 5 % 5]) + (i % 2 ? 1 : -by[i / 5 % 5] / 2);
 	}
 }
 
@@ -91,7 +94,8 @@ static void append_second(struct history *h, struct fleet *f, uint64_t tick, dou
 	for (size_t m = 0; m < f->monitors; m++) {
 		struct value *v = &f->values[m * f->n];
 		change(v, f->n, tick, m);
-		struct history_period p = {{1, tick + 1}, (int64_t)(1700000000 + tick) * SECOND + (int64_t)(m * 1000), v};
+		struct history_period p = {
+		    {1, tick + 1}, (int64_t)(1700000000 + tick) * SECOND + (int64_t)(m * 1000), v};
 		history_append(h, f->handles[m], f->config, &p);
 		if (m % 64 == 63) {
 			history_dispatch(h, &none, NULL);
@@ -116,8 +120,8 @@ static void bench_fleet(const char *name, size_t monitors, size_t n, uint64_t ti
 {
 	char path[256];
 	path_for(path, sizeof path, name);
-	struct fleet f = {monitors, n, calloc(monitors * n, sizeof *f.values), calloc(monitors, sizeof *f.handles),
-	    play_config(n)};
+	struct fleet f = {monitors, n, calloc(monitors * n, sizeof *f.values),
+	    calloc(monitors, sizeof *f.handles), play_config(n)};
 	for (size_t i = 0; i < monitors * n; i++)
 		f.values[i].kind = VALUE_NUMBER;
 	double making = change_cost(&f, 8) / 8;
@@ -217,7 +221,8 @@ static int read_recording(struct recording *r, const char *path)
 			r->columns[r->n++] = i;
 	r->config = config_new(r->n);
 	for (size_t i = 0; i < r->n; i++)
-		r->config->metrics[i] = (struct metric){strdup(names[r->columns[i]]), strdup("1"), strdup(""), METRIC_GAUGE, 0};
+		r->config->metrics[i] =
+		    (struct metric){strdup(names[r->columns[i]]), strdup("1"), strdup(""), METRIC_GAUGE, 0};
 	const char *why;
 	size_t at_metric;
 	if (config_seal(r->config, &why, &at_metric))
@@ -276,7 +281,8 @@ static void bench_recording(const char *file)
 			values[i] = (struct value){.number = r.rows[t][r.columns[i]], .kind = VALUE_NUMBER};
 		history_append(h, m, r.config, &(struct history_period){{1, t + 1}, r.rows[t][0], values});
 		if (t % 20 == 19)
-			poll(NULL, 0, 60); /* as many rows at once as would wait for a commit, not all in one */
+			poll(NULL, 0,
+			    60); /* as many rows at once as would wait for a commit, not all in one */
 	}
 	/* Until all is committed, and its chunks made. */
 	struct history_figures figures;
@@ -285,7 +291,8 @@ static void bench_recording(const char *file)
 		history_figures(h, &figures);
 	} while (figures.committed < r.rows_n);
 	poll(NULL, 0, 1500);
-	if (history_replay(h, "this", "host", (struct history_position){0}, SIZE_MAX, check_row, &r) != (int)r.rows_n)
+	if (history_replay(h, "this", "host", (struct history_position){0}, SIZE_MAX, check_row, &r) !=
+	    (int)r.rows_n)
 		abort();
 	history_close(h);
 	double samples = (double)r.n * (double)r.rows_n;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Varints, written into a buf and read from foreign bytes.
  *
- * The one rule: a reader that ran past its end sticks (`bad`) and then gives zeros; whoever reads asks once, at
- * the end, and bounds every count by what could be there before taking memory for it.
+ * The one rule: a reader that ran past its end sticks (`bad`) and then gives zeros; whoever reads asks once,
+ * at the end, and bounds every count by what could be there before taking memory for it.
  */
 #ifndef VIGIA_HISTORY_BYTES_H
 #define VIGIA_HISTORY_BYTES_H

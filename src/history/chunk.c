@@ -266,7 +266,8 @@ int chunk_open(struct chunk *ret, struct bytes b)
 	uint8_t version = get_byte(&b);
 	uint64_t rows = get_varint(&b), columns = get_varint(&b);
 	if (b.bad || version != VERSION || !rows || rows > CHUNK_ROWS_MAX ||
-	    columns > METRICS_MAX * CHUNK_PARTS_MAX || rows * columns > CHUNK_CELLS_MAX || columns > bytes_left(&b))
+	    columns > METRICS_MAX * CHUNK_PARTS_MAX || rows * columns > CHUNK_CELLS_MAX ||
+	    columns > bytes_left(&b))
 		return -EBADMSG;
 	c.rows = rows;
 	c.columns = columns;
@@ -290,7 +291,8 @@ static int unpack_numbers(const struct chunk *c, size_t index, int64_t **ret)
 	int e = x ? 0 : -ENOMEM;
 	if (!e && base >= 0) {
 		/* A base has none itself, or bytes made for it would have us go down without end. */
-		e = column_base(c->parts[base].numbers) == -1 ? unpack_numbers(c, (size_t)base, &like) : -EBADMSG;
+		e = column_base(c->parts[base].numbers) == -1 ? unpack_numbers(c, (size_t)base, &like)
+							      : -EBADMSG;
 	}
 	if (!e)
 		e = column_unpack(c->parts[index].numbers, like, x, c->rows);

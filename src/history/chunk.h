@@ -3,8 +3,9 @@
  *
  *	chunk	= version, rows, columns, directory, columns' bytes
  *	columns	: times, sequences, then `parts` a metric: 1, or 6 once thinned
- *	directory: a column: length * 4 + has marks * 1 + has texts * 2; then the lengths of the marks and texts it has
- *	marks	= a column of value kinds;  texts = count, (length, bytes) each, then a column of indices
+ *	directory: a column: length * 4 + has marks * 1 + has texts * 2; then the lengths of the marks and
+ *texts it has marks	= a column of value kinds;  texts = count, (length, bytes) each, then a column of
+ *indices
  */
 #ifndef VIGIA_HISTORY_CHUNK_H
 #define VIGIA_HISTORY_CHUNK_H
@@ -21,8 +22,8 @@ enum { CHUNK_ROWS_MAX = 4096, CHUNK_CELLS_MAX = 1 << 22, CHUNK_PARTS_MAX = 6 };
 
 /* One series unpacked. Zeroed: empty. */
 struct series {
-	int64_t *numbers; /* as in row_state: carried over what is no number */
-	uint8_t *kinds;	  /* NULL: all are numbers */
+	int64_t *numbers;  /* as in row_state: carried over what is no number */
+	uint8_t *kinds;	   /* NULL: all are numbers */
 	uint32_t *text_of; /* index into texts; NULL: no texts */
 	char **texts;
 	size_t texts_n;
@@ -50,7 +51,7 @@ struct chunk {
 	size_t rows, columns;
 	struct chunk_part {
 		struct bytes numbers, marks, texts;
-	} *parts; /* columns + 2 */
+	} * parts; /* columns + 2 */
 };
 /* 0, -EBADMSG or -ENOMEM. Any bytes are safe, here and below. */
 int chunk_open(struct chunk *ret, struct bytes packed);

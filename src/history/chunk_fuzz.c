@@ -23,7 +23,8 @@ static void compare(const struct table *a, const struct table *b)
 		abort();
 	for (size_t i = 0; i < a->columns; i++)
 		for (size_t row = 0; row < a->rows; row++) {
-			struct value x = series_value(&a->series[i], row), y = series_value(&b->series[i], row);
+			struct value x = series_value(&a->series[i], row),
+				     y = series_value(&b->series[i], row);
 			if (!value_equal(&x, &y))
 				abort();
 		}

@@ -103,10 +103,11 @@ static int64_t middle_of(const int64_t *x, size_t n)
 struct habits {
 	struct chance nothing[8];
 	struct chance negative[3];
-	struct chance length[2][64]; /* of the number in bits, a binary tree; by whether the last was nothing */
-	struct chance top[64][3];    /* the two bits below the leading one, by length */
-	unsigned quiet;	 /* the last three, a bit each: nothing */
-	unsigned sign;	 /* of the last that was something */
+	struct chance length[2]
+			    [64]; /* of the number in bits, a binary tree; by whether the last was nothing */
+	struct chance top[64][3]; /* the two bits below the leading one, by length */
+	unsigned quiet;		  /* the last three, a bit each: nothing */
+	unsigned sign;		  /* of the last that was something */
 };
 
 static void habits_init(struct habits *h)
@@ -213,7 +214,8 @@ static bool is_like(const struct column_key *k, const int64_t *steps, size_t n)
 	return true;
 }
 
-static const struct column_key *find_like(const struct columns *c, uint64_t hash, const int64_t *steps, size_t n)
+static const struct column_key *find_like(
+    const struct columns *c, uint64_t hash, const int64_t *steps, size_t n)
 {
 	for (size_t i = 0; i < c->n; i++)
 		if (c->keys[i].hash == hash && is_like(&c->keys[i], steps, n))
@@ -249,8 +251,8 @@ static void put_head(struct buf *b, enum model model, int64_t first)
 	put_signed(b, first);
 }
 
-static void pack_residues(struct buf *b, const int64_t *x, const int64_t *r, size_t n, const struct residue *how,
-    uint64_t divisor)
+static void pack_residues(
+    struct buf *b, const int64_t *x, const int64_t *r, size_t n, const struct residue *how, uint64_t divisor)
 {
 	put_head(b, how->model, x[0]);
 	put_varint(b, divisor);
@@ -370,4 +372,3 @@ int column_unpack(struct bytes packed, const int64_t *base, int64_t *ret_x, size
 		ret_x[i] = ret_x[0];
 	return 0;
 }
-

@@ -2,13 +2,12 @@
 /* One series of integers, packed without loss by the cheapest of a few models.
  *
  *	constant    the value
- *	like        another column's changes times a ratio (kernels tell the same number in several places and units)
- *	around      distances from a middle value (noise)
- *	steps       differences (gauges that wander, counters)
- *	slopes      differences of differences (counters at a steady rate, clocks)
+ *	like        another column's changes times a ratio (kernels tell the same number in several places and
+ *units) around      distances from a middle value (noise) steps       differences (gauges that wander,
+ *counters) slopes      differences of differences (counters at a steady rate, clocks)
  *
- * The last three are divided by their greatest common divisor and coded by how they have been so far (range.h).
- * Arithmetic wraps at 64 bits, so any values go through.
+ * The last three are divided by their greatest common divisor and coded by how they have been so far
+ *(range.h). Arithmetic wraps at 64 bits, so any values go through.
  */
 #ifndef VIGIA_HISTORY_COLUMN_H
 #define VIGIA_HISTORY_COLUMN_H
@@ -26,7 +25,7 @@ struct columns {
 		uint64_t divisor;
 		const int64_t *x;
 		uint32_t index;
-	} *keys;
+	} * keys;
 	size_t n, size;
 };
 void columns_release(struct columns *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stands in for libFuzzer: runs a target over the files of the folders named, and over each with bytes changed, cut
- * and moved (the same way every time). */
+/* Stands in for libFuzzer: runs a target over the files of the folders named, and over each with bytes
+ * changed, cut and moved (the same way every time). */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -103,7 +103,8 @@ static size_t first_rows_max(int64_t id)
 	return ROWS_LEAST + (uint64_t)id * 0x9e3779b97f4a7c15 % (ROWS_TARGET - ROWS_LEAST);
 }
 
-int monitor_add(struct history *h, int64_t id, const char *node, const char *name, struct history_monitor **ret)
+int monitor_add(
+    struct history *h, int64_t id, const char *node, const char *name, struct history_monitor **ret)
 {
 	struct history_monitor *m = calloc(1, sizeof *m);
 	if (!m || grow(&h->monitors, h->monitors_n, &h->monitors_size, sizeof m)) {
@@ -195,7 +196,8 @@ static struct history *history_new(const struct history_options *o)
 	return h;
 }
 
-/* The writer takes no signals: they are the program's, and a file size limit is an error here, not a death. */
+/* The writer takes no signals: they are the program's, and a file size limit is an error here, not a death.
+ */
 static int start_writer(struct history *h)
 {
 	sigset_t all, old;
@@ -291,22 +293,23 @@ static size_t rows_limit(const struct history *h, size_t n)
 	return limit > ROWS_LEAST ? limit : ROWS_LEAST;
 }
 
-static bool must_be_whole(const struct history_monitor *m, const struct stored_config *c,
-    const struct history_period *p)
+static bool must_be_whole(
+    const struct history_monitor *m, const struct stored_config *c, const struct history_period *p)
 {
 	return m->renew || !m->rows || c != m->config || p->at.boot != m->last.boot || m->rows >= m->rows_max;
 }
 
 /* With the lock held. */
-static int append_locked(struct history *h, struct history_monitor *m, struct stored_config *c,
-    const struct history_period *p)
+static int append_locked(
+    struct history *h, struct history_monitor *m, struct stored_config *c, const struct history_period *p)
 {
 	bool whole = must_be_whole(m, c, p);
 	buf_clear(&h->scratch);
 	if (row_pack(&h->scratch, &m->state, c->config->n, whole, p))
 		return -ENOMEM;
 	size_t before = h->pending.rows.len;
-	record_put(&h->pending.rows, (uint64_t)m->id, whole ? (uint64_t)c->id : 0, h->scratch.data, h->scratch.len);
+	record_put(
+	    &h->pending.rows, (uint64_t)m->id, whole ? (uint64_t)c->id : 0, h->scratch.data, h->scratch.len);
 	if (h->pending.rows.failed) {
 		h->pending.rows.failed = false;
 		m->renew = true;
@@ -330,7 +333,8 @@ static int append_locked(struct history *h, struct history_monitor *m, struct st
 	return 0;
 }
 
-int history_append(struct history *h, struct history_monitor *m, struct config *config, const struct history_period *p)
+int history_append(
+    struct history *h, struct history_monitor *m, struct config *config, const struct history_period *p)
 {
 	if (!position_after(p->at, m->last))
 		return 0;

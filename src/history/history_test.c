@@ -208,13 +208,17 @@ static void replay_stops(void **state)
 	open_it(f);
 	append_range(f, "a", 1, 700);
 	wait_committed(f, 700);
-	assert_int_equal(history_replay(f->h, "a", "host", (struct history_position){0}, SIZE_MAX, stop_at_ten, &n), 10);
+	assert_int_equal(
+	    history_replay(f->h, "a", "host", (struct history_position){0}, SIZE_MAX, stop_at_ten, &n), 10);
 	struct checked c = {.next = 5};
-	assert_int_equal(history_replay(f->h, "a", "host", (struct history_position){7, 4}, 3, check_period, &c), 3);
-	assert_int_equal(history_replay(f->h, "nobody", "host", (struct history_position){0}, 3, check_period, &c), 0);
+	assert_int_equal(
+	    history_replay(f->h, "a", "host", (struct history_position){7, 4}, 3, check_period, &c), 3);
+	assert_int_equal(
+	    history_replay(f->h, "nobody", "host", (struct history_position){0}, 3, check_period, &c), 0);
 }
 
-static int check_known(void *data, struct history_monitor *m, struct config *config, const struct history_period *last)
+static int check_known(
+    void *data, struct history_monitor *m, struct config *config, const struct history_period *last)
 {
 	uint64_t want = !strcmp(history_monitor_node(m), "a") ? 650 : 3;
 	assert_int_equal(last->at.sequence, want);
@@ -329,7 +333,8 @@ static void keeps_events(void **state)
 	int n = 0;
 	open_it(f);
 	for (int i = 0; i < 10; i++)
-		assert_int_equal(history_event(f->h, &(struct history_event){100 + i, "node-down", "a", "", "why"}), 0);
+		assert_int_equal(
+		    history_event(f->h, &(struct history_event){100 + i, "node-down", "a", "", "why"}), 0);
 	reopen_it(f);
 	assert_int_equal(history_events(f->h, 100, 105, check_event, &n), 0);
 	assert_int_equal(n, 5);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests: a monitor whose every value follows from its sequence, so that any reader can check what it gets. */
+/* For tests: a monitor whose every value follows from its sequence, so that any reader can check what it
+ * gets. */
 #ifndef VIGIA_HISTORY_PLAY_H
 #define VIGIA_HISTORY_PLAY_H
 
@@ -18,8 +19,10 @@ static inline struct config *play_config(size_t n)
 	for (size_t i = 0; c && i < n; i++) {
 		char name[32];
 		snprintf(name, sizeof name, "metric/%zu", i);
-		c->metrics[i] = (struct metric){.name = strdup(name), .unit = strdup(i % 7 == 5 ? "" : "By"),
-		    .doc = strdup("made up \"for tests\""), .type = i % 7 == 5 ? METRIC_TEXT : METRIC_GAUGE,
+		c->metrics[i] = (struct metric){.name = strdup(name),
+		    .unit = strdup(i % 7 == 5 ? "" : "By"),
+		    .doc = strdup("made up \"for tests\""),
+		    .type = i % 7 == 5 ? METRIC_TEXT : METRIC_GAUGE,
 		    .scale = i % 7 == 3 ? 2 : 0};
 	}
 	if (!c || config_seal(c, &why, &at))

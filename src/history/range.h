@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A binary range coder with probabilities that learn (G. N. N. Martin, "Range encoding", 1979; the carry handling
- * is that of LZMA's). A decision whose outcome is nearly certain costs hundredths of a bit.
+/* A binary range coder with probabilities that learn (G. N. N. Martin, "Range encoding", 1979; the carry
+ * handling is that of LZMA's). A decision whose outcome is nearly certain costs hundredths of a bit.
  *
  * The decoder is safe on any bytes: past the end it reads zeros.
  */
@@ -18,15 +18,18 @@ struct chance {
 	uint8_t asked;
 };
 
-#define CHANCE_EVEN {.p = 0x8000}
+#define CHANCE_EVEN                                                                                          \
+	{                                                                                                    \
+		.p = 0x8000                                                                                  \
+	}
 enum { CHANCE_SLOWEST = 5, RANGE_BOTTOM = 1 << 24 };
 
 struct range_encoder {
 	struct buf *out;
 	uint64_t low;
 	uint32_t range;
-	uint8_t held;	   /* byte that a carry may still raise */
-	uint64_t held_n;   /* it and the 0xff bytes behind it; 0 before the first */
+	uint8_t held;	 /* byte that a carry may still raise */
+	uint64_t held_n; /* it and the 0xff bytes behind it; 0 before the first */
 };
 
 struct range_decoder {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Readers copy the open chains first and look into the file after: what became a chunk in between is then there
- * twice, never missing, and positions tell. */
+/* Readers copy the open chains first and look into the file after: what became a chunk in between is then
+ * there twice, never missing, and positions tell. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,8 @@ static void copies_release(struct copies *c)
 
 static int copy_chain(struct copies *to, const struct chain *c)
 {
-	struct copy copy = {.config = c->config->config, .first = c->first.at, .last = c->last.at, .rows = c->rows};
+	struct copy copy = {
+	    .config = c->config->config, .first = c->first.at, .last = c->last.at, .rows = c->rows};
 	buf_put(&copy.bytes, c->bytes.data, c->bytes.len);
 	struct copy *list = realloc(to->list, (to->n + 1) * sizeof *list);
 	if (list)
@@ -47,8 +48,8 @@ static int copy_chain(struct copies *to, const struct chain *c)
 	return 0;
 }
 
-static int copy_chains(struct history *h, const struct history_monitor *m, struct history_position after,
-    struct copies *ret)
+static int copy_chains(
+    struct history *h, const struct history_monitor *m, struct history_position after, struct copies *ret)
 {
 	struct copies copies = {0};
 	int e = 0;
@@ -67,7 +68,8 @@ static int copy_chains(struct history *h, const struct history_monitor *m, struc
 static struct config *config_by_id(struct history *h, int64_t id)
 {
 	pthread_mutex_lock(&h->chains_lock);
-	struct config *c = id > 0 && (size_t)id <= h->known_configs_n ? h->known_configs[id - 1]->config : NULL;
+	struct config *c =
+	    id > 0 && (size_t)id <= h->known_configs_n ? h->known_configs[id - 1]->config : NULL;
 	pthread_mutex_unlock(&h->chains_lock);
 	return c;
 }
@@ -199,8 +201,8 @@ static int replay_stored(struct history *h, const struct history_monitor *m, str
 	return view_close(h, s, generation, e);
 }
 
-int history_replay(struct history *h, const char *node, const char *monitor, struct history_position after, size_t max,
-    history_replay_fn *fn, void *data)
+int history_replay(struct history *h, const char *node, const char *monitor, struct history_position after,
+    size_t max, history_replay_fn *fn, void *data)
 {
 	struct replay r = {.history = h, .after = after, .max = max, .fn = fn, .data = data};
 	struct history_monitor *m = find_monitor(h, node, monitor);
@@ -243,7 +245,8 @@ static int known_state(struct known *k, const struct history_monitor *m)
 	return e;
 }
 
-static int known_values(const struct chunk *c, size_t parts, size_t n, struct series *series, struct value *values)
+static int known_values(
+    const struct chunk *c, size_t parts, size_t n, struct series *series, struct value *values)
 {
 	for (size_t i = 0; i < n; i++) {
 		int e = chunk_series(c, i * parts + parts - 1, &series[i]);
@@ -254,7 +257,8 @@ static int known_values(const struct chunk *c, size_t parts, size_t n, struct se
 	return 0;
 }
 
-static int known_opened(struct known *k, struct config *config, const struct chunk_row *row, const struct chunk *c)
+static int known_opened(
+    struct known *k, struct config *config, const struct chunk_row *row, const struct chunk *c)
 {
 	size_t parts = row->step_ns > 0 ? THIN_PARTS : 1;
 	if (c->columns != config->n * parts)
@@ -429,7 +433,8 @@ static void find_indices(struct reading *r, const struct config *config)
 		const struct metric *m = r->group[i].metric;
 		int at = config_find(config, m->name);
 		/* A metric that changed its scale or unit is another. */
-		if (at >= 0 && (config->metrics[at].scale != m->scale || strcmp(config->metrics[at].unit, m->unit)))
+		if (at >= 0 &&
+		    (config->metrics[at].scale != m->scale || strcmp(config->metrics[at].unit, m->unit)))
 			at = -1;
 		r->group[i].index = at;
 	}
@@ -451,8 +456,9 @@ static struct history_point thinned_point(const struct series *s, size_t row, un
 	int64_t count = s[THIN_COUNT].numbers[row];
 	if (count > 0) {
 		p.count = (uint64_t)count;
-		p.mean = unscaled((double)s[THIN_MEAN].numbers[row] +
-				      (double)s[THIN_REST].numbers[row] / (double)count, scale);
+		p.mean = unscaled(
+		    (double)s[THIN_MEAN].numbers[row] + (double)s[THIN_REST].numbers[row] / (double)count,
+		    scale);
 		p.min = unscaled((double)s[THIN_MIN].numbers[row], scale);
 		p.max = unscaled((double)s[THIN_MAX].numbers[row], scale);
 	}
@@ -467,7 +473,8 @@ struct rows {
 	bool thinned;
 };
 
-static int gather_series(struct reading *r, struct gathered *g, const struct rows *rows, const struct series *s)
+static int gather_series(
+    struct reading *r, struct gathered *g, const struct rows *rows, const struct series *s)
 {
 	int e = 0;
 	for (size_t row = 0; !e && row < rows->n; row++) {
@@ -475,8 +482,8 @@ static int gather_series(struct reading *r, struct gathered *g, const struct row
 		int64_t time = rows->times[row];
 		if (time < r->query->from_ns || time >= r->query->to_ns || !position_after(at, r->after))
 			continue;
-		struct history_point p = rows->thinned ? thinned_point(s, row, g->metric->scale) :
-							 measured_point(s, row, g->metric->scale);
+		struct history_point p = rows->thinned ? thinned_point(s, row, g->metric->scale)
+						       : measured_point(s, row, g->metric->scale);
 		p.node = r->monitor->node;
 		p.monitor = r->monitor->name;
 		p.metric = g->metric;
@@ -486,7 +493,8 @@ static int gather_series(struct reading *r, struct gathered *g, const struct row
 	return e;
 }
 
-static int gather_metric(struct reading *r, struct gathered *g, const struct rows *rows, const struct chunk *c)
+static int gather_metric(
+    struct reading *r, struct gathered *g, const struct rows *rows, const struct chunk *c)
 {
 	struct series s[THIN_PARTS] = {0};
 	size_t parts = rows->thinned ? THIN_PARTS : 1;
@@ -609,7 +617,8 @@ static int note_chunk(void *data, const struct chunk_row *row)
 
 static int by_metric(const void *a, const void *b)
 {
-	const struct metric *x = ((const struct gathered *)a)->metric, *y = ((const struct gathered *)b)->metric;
+	const struct metric *x = ((const struct gathered *)a)->metric,
+			    *y = ((const struct gathered *)b)->metric;
 	int order = strcmp(x->name, y->name);
 	if (!order)
 		order = strcmp(x->unit, y->unit);
@@ -641,14 +650,17 @@ static size_t group_size(const struct reading *r)
 {
 	uint64_t points = r->rows + 1;
 	if (r->query->step_ns > 0) {
-		uint64_t steps = ((uint64_t)r->query->to_ns - (uint64_t)r->query->from_ns) / (uint64_t)r->query->step_ns + 1;
+		uint64_t steps =
+		    ((uint64_t)r->query->to_ns - (uint64_t)r->query->from_ns) / (uint64_t)r->query->step_ns +
+		    1;
 		points = steps < points ? steps : points;
 	}
 	size_t n = (size_t)(POINTS_AT_ONCE / points);
 	return n ? n : 1;
 }
 
-static int read_group(struct reading *r, struct store *s, const struct copies *copies, history_point_fn *fn, void *data)
+static int read_group(
+    struct reading *r, struct store *s, const struct copies *copies, history_point_fn *fn, void *data)
 {
 	r->after = (struct history_position){INT64_MIN, 0};
 	r->config = NULL;
@@ -663,7 +675,8 @@ static int read_group(struct reading *r, struct store *s, const struct copies *c
 	return e;
 }
 
-static int read_viewed(struct reading *r, struct store *s, const struct copies *copies, history_point_fn *fn, void *data)
+static int read_viewed(
+    struct reading *r, struct store *s, const struct copies *copies, history_point_fn *fn, void *data)
 {
 	int e = store_chunks_between(s, r->monitor->id, r->query->from_ns, r->query->to_ns, note_chunk, r);
 	for (size_t i = 0; !e && i < copies->n; i++) {

@@ -123,7 +123,8 @@ static uint8_t *pack_value(uint8_t *to, struct row_state *s, size_t i, const str
 	}
 }
 
-static uint8_t *pack_changes(uint8_t *to, struct row_state *s, const struct value *v, size_t n, const uint8_t *bits)
+static uint8_t *pack_changes(
+    uint8_t *to, struct row_state *s, const struct value *v, size_t n, const uint8_t *bits)
 {
 	for (size_t base = 0; base < n; base += 8)
 		for (unsigned byte = bits[base / 8]; byte; byte &= byte - 1) {

@@ -2,12 +2,12 @@
 /* One period packed against the one before it, as it waits in the queue, the journal and the open chain.
  *
  *	row	= flags, place, changed, changes
- *	place	= boot, sequence, time and the number of values (whole row); else the steps of sequence and of time
- *	changed	= a bit a value, lowest first
- *	changes	= one a set bit: 0 none | 1 length bytes (text) | 2 8 bytes (number) | 3 + zigzag(difference)
+ *	place	= boot, sequence, time and the number of values (whole row); else the steps of sequence and of
+ *time changed	= a bit a value, lowest first changes	= one a set bit: 0 none | 1 length bytes (text) | 2 8
+ *bytes (number) | 3 + zigzag(difference)
  *
- * A whole row stands alone: it is packed against "no value" everywhere. The rows from one whole row to before the
- * next are a chain, and each needs the ones before it.
+ * A whole row stands alone: it is packed against "no value" everywhere. The rows from one whole row to before
+ *the next are a chain, and each needs the ones before it.
  */
 #ifndef VIGIA_HISTORY_ROW_H
 #define VIGIA_HISTORY_ROW_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A journal body may hold anything when the file was damaged. What unpacks must pack again to the same values. */
+/* A journal body may hold anything when the file was damaged. What unpacks must pack again to the same
+ * values. */
 #include <stdlib.h>
 
 #include "history/chunk.h"

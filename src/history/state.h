@@ -30,10 +30,10 @@ struct chain {
 	struct stored_config *config;
 	struct row_place first, last;
 	size_t rows;
-	struct buf bytes; /* length, row each */
-	int64_t journal;  /* the record of its first row, or before */
+	struct buf bytes;	     /* length, row each */
+	int64_t journal;	     /* the record of its first row, or before */
 	int64_t held_ns, touched_ns; /* monotonic: it began or was carried forward; the last row came */
-	bool complete; /* nothing will be added */
+	bool complete;		     /* nothing will be added */
 };
 
 struct history_monitor {
@@ -53,7 +53,7 @@ struct history_monitor {
 
 	/* writer; chains are changed under chains_lock */
 	uint64_t filed;
-	struct chain *chains; /* oldest first */
+	struct chain *chains;	/* oldest first */
 	struct row_place place; /* of the row seen last */
 	bool placed;
 	struct history_position kept; /* the last row in a chunk or chain */
@@ -84,7 +84,7 @@ struct lookup {
 	struct lookup_slot {
 		uint64_t hash;
 		uint32_t at; /* + 1; 0: free */
-	} *slots;
+	} * slots;
 	size_t n, size;
 };
 
@@ -110,7 +110,8 @@ struct history {
 	/* writer */
 	struct store *store;
 	struct batch batch;
-	struct history_monitor **known; /* those told to it, by id - 1; changed under chains_lock, as the configs */
+	struct history_monitor *
+	    *known; /* those told to it, by id - 1; changed under chains_lock, as the configs */
 	size_t known_n, known_size;
 	struct stored_config **known_configs;
 	size_t known_configs_n, known_configs_size;
@@ -143,7 +144,8 @@ enum {
 
 /* history.c */
 int64_t monotonic_ns(void);
-int monitor_add(struct history *h, int64_t id, const char *node, const char *name, struct history_monitor **ret);
+int monitor_add(
+    struct history *h, int64_t id, const char *node, const char *name, struct history_monitor **ret);
 int config_add(struct history *h, int64_t id, struct config *take, struct stored_config **ret);
 
 /* writer.c */

@@ -10,10 +10,31 @@
 #include "history/schema.h"
 
 enum statement {
-	BEGIN, COMMIT, ROLLBACK,
-	PUT_MONITOR, PUT_CONFIG, PUT_METRIC, PUT_JOURNAL, DROP_JOURNAL, JOURNAL_HEAD, PUT_CHUNK, PUT_EVENT,
-	MONITORS, JOURNAL, EVENTS, CHUNKS_AFTER, CHUNKS_BETWEEN, LAST_CHUNK, CHUNKS_TO_THIN, CONFIG, METRICS, MAX_CONFIG,
-	DROP_CHUNKS_BEFORE, DROP_EVENTS_BEFORE, DROP_OLDEST_CHUNKS, DROP_OLDEST_EVENTS,
+	BEGIN,
+	COMMIT,
+	ROLLBACK,
+	PUT_MONITOR,
+	PUT_CONFIG,
+	PUT_METRIC,
+	PUT_JOURNAL,
+	DROP_JOURNAL,
+	JOURNAL_HEAD,
+	PUT_CHUNK,
+	PUT_EVENT,
+	MONITORS,
+	JOURNAL,
+	EVENTS,
+	CHUNKS_AFTER,
+	CHUNKS_BETWEEN,
+	LAST_CHUNK,
+	CHUNKS_TO_THIN,
+	CONFIG,
+	METRICS,
+	MAX_CONFIG,
+	DROP_CHUNKS_BEFORE,
+	DROP_EVENTS_BEFORE,
+	DROP_OLDEST_CHUNKS,
+	DROP_OLDEST_EVENTS,
 	STATEMENTS
 };
 
@@ -37,16 +58,20 @@ static const char *const sql[STATEMENTS] = {
 	       " ORDER BY time_ns, id",
     [CHUNKS_AFTER] = "SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? AND (boot, last) > (?, ?)"
 		     " ORDER BY boot, last",
-    [CHUNKS_BETWEEN] = "SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? AND to_ns >= ? AND from_ns < ?"
-		       " ORDER BY boot, last",
-    [LAST_CHUNK] = "SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? ORDER BY boot DESC, last DESC LIMIT 1",
-    [CHUNKS_TO_THIN] = "SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE to_ns < ? AND step_ns = 0 ORDER BY to_ns LIMIT ?",
+    [CHUNKS_BETWEEN] =
+	"SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? AND to_ns >= ? AND from_ns < ?"
+	" ORDER BY boot, last",
+    [LAST_CHUNK] =
+	"SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? ORDER BY boot DESC, last DESC LIMIT 1",
+    [CHUNKS_TO_THIN] =
+	"SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE to_ns < ? AND step_ns = 0 ORDER BY to_ns LIMIT ?",
     [CONFIG] = "SELECT digest, period_ns, window_ns, (SELECT count(*) FROM metrics WHERE config = id)"
 	       " FROM configs WHERE id = ?",
     [METRICS] = "SELECT metric, type, unit, scale, doc FROM metrics WHERE config = ? ORDER BY n",
     [MAX_CONFIG] = "SELECT ifnull(max(id), 0) FROM configs",
     [DROP_CHUNKS_BEFORE] = "DELETE FROM chunks_ WHERE id IN (SELECT id FROM chunks_ WHERE to_ns < ? LIMIT ?)",
-    [DROP_EVENTS_BEFORE] = "DELETE FROM events_ WHERE id IN (SELECT id FROM events_ WHERE time_ns < ? LIMIT ?)",
+    [DROP_EVENTS_BEFORE] =
+	"DELETE FROM events_ WHERE id IN (SELECT id FROM events_ WHERE time_ns < ? LIMIT ?)",
     [DROP_OLDEST_CHUNKS] = "DELETE FROM chunks_ WHERE id IN (SELECT id FROM chunks_ ORDER BY to_ns LIMIT ?)",
     [DROP_OLDEST_EVENTS] = "DELETE FROM events_ WHERE time_ns < (SELECT ifnull(min(to_ns), 0) FROM chunks_)",
 };
@@ -200,8 +225,8 @@ static int migrate_from(struct store *s, int64_t version)
 	for (; !e && version < SCHEMA_VERSION; version++)
 		e = exec(s, schema_steps[version]);
 	char numbers[96];
-	snprintf(numbers, sizeof numbers, "PRAGMA application_id = %d; PRAGMA user_version = %d;", SCHEMA_APPLICATION,
-	    SCHEMA_VERSION);
+	snprintf(numbers, sizeof numbers, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
+	    SCHEMA_APPLICATION, SCHEMA_VERSION);
 	if (!e)
 		e = exec(s, numbers);
 	if (!e)
@@ -226,15 +251,17 @@ static int check_version(struct store *s, enum store_use use)
 	if (version < 0 || version > SCHEMA_VERSION)
 		return refuse(s, "it was written by a newer release of Vigia");
 	if (version < SCHEMA_VERSION)
-		return use == STORE_WRITE ? migrate_from(s, version) : refuse(s, "it was written by an older release");
+		return use == STORE_WRITE ? migrate_from(s, version)
+					  : refuse(s, "it was written by an older release");
 	return 0;
 }
 
 static int set_up_writing(struct store *s)
 {
-	int e = exec(s, "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-			"PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF; PRAGMA journal_size_limit = 131072;"
-			"PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF");
+	int e = exec(s,
+	    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+	    "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF; PRAGMA journal_size_limit = 131072;"
+	    "PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF");
 	return e ? e : check_version(s, STORE_WRITE);
 }
 
@@ -287,8 +314,8 @@ void store_rollback(struct store *s)
 
 int store_sync(struct store *s, bool all)
 {
-	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL,
-	    NULL);
+	int rc = sqlite3_wal_checkpoint_v2(
+	    s->db, NULL, all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	return (rc & 0xff) == SQLITE_BUSY ? 0 : failed(s, rc);
 }
 
@@ -354,8 +381,8 @@ int store_put_chunk(struct store *s, const struct chunk_row *c)
 	int e = prepare(s, PUT_CHUNK, &q);
 	if (e)
 		return e;
-	int64_t numbers[] = {c->monitor, c->config, c->boot, (int64_t)c->first, (int64_t)c->last, c->from_ns, c->to_ns,
-	    (int64_t)c->rows, c->step_ns};
+	int64_t numbers[] = {c->monitor, c->config, c->boot, (int64_t)c->first, (int64_t)c->last, c->from_ns,
+	    c->to_ns, (int64_t)c->rows, c->step_ns};
 	if (c->id)
 		sqlite3_bind_int64(q, 1, c->id);
 	else
@@ -438,14 +465,15 @@ int store_journal(struct store *s, store_journal_fn *fn, void *data)
 static int call_event(void *data, sqlite3_stmt *q)
 {
 	struct call *c = data;
-	struct history_event e = {sqlite3_column_int64(q, 0), column_str(q, 1), column_str(q, 2), column_str(q, 3),
-	    column_str(q, 4)};
+	struct history_event e = {sqlite3_column_int64(q, 0), column_str(q, 1), column_str(q, 2),
+	    column_str(q, 3), column_str(q, 4)};
 	return c->event(c->data, &e);
 }
 
 int store_events(struct store *s, int64_t from_ns, int64_t to_ns, history_event_fn *fn, void *data)
 {
-	return each(s, EVENTS, (int64_t[]){from_ns, to_ns}, 2, call_event, &(struct call){.event = fn, .data = data});
+	return each(
+	    s, EVENTS, (int64_t[]){from_ns, to_ns}, 2, call_event, &(struct call){.event = fn, .data = data});
 }
 
 static int call_chunk(void *data, sqlite3_stmt *q)
@@ -468,19 +496,21 @@ static int call_chunk(void *data, sqlite3_stmt *q)
 	return c->chunk(c->data, &row);
 }
 
-static int each_chunk(struct store *s, enum statement which, const int64_t *args, int n, store_chunk_fn *fn,
-    void *data)
+static int each_chunk(
+    struct store *s, enum statement which, const int64_t *args, int n, store_chunk_fn *fn, void *data)
 {
 	return each(s, which, args, n, call_chunk, &(struct call){.chunk = fn, .data = data});
 }
 
-int store_chunks_after(struct store *s, int64_t monitor, struct history_position after, store_chunk_fn *fn, void *data)
+int store_chunks_after(
+    struct store *s, int64_t monitor, struct history_position after, store_chunk_fn *fn, void *data)
 {
-	return each_chunk(s, CHUNKS_AFTER, (int64_t[]){monitor, after.boot, (int64_t)after.sequence}, 3, fn, data);
+	return each_chunk(
+	    s, CHUNKS_AFTER, (int64_t[]){monitor, after.boot, (int64_t)after.sequence}, 3, fn, data);
 }
 
-int store_chunks_between(struct store *s, int64_t monitor, int64_t from_ns, int64_t to_ns, store_chunk_fn *fn,
-    void *data)
+int store_chunks_between(
+    struct store *s, int64_t monitor, int64_t from_ns, int64_t to_ns, store_chunk_fn *fn, void *data)
 {
 	return each_chunk(s, CHUNKS_BETWEEN, (int64_t[]){monitor, from_ns, to_ns}, 3, fn, data);
 }

@@ -58,11 +58,11 @@ int store_monitors(struct store *s, store_monitor_fn *fn, void *data);
 int store_journal(struct store *s, store_journal_fn *fn, void *data);
 int store_events(struct store *s, int64_t from_ns, int64_t to_ns, history_event_fn *fn, void *data);
 /* A monitor's chunks that hold something after the position, in order. */
-int store_chunks_after(struct store *s, int64_t monitor, struct history_position after, store_chunk_fn *fn,
-    void *data);
+int store_chunks_after(
+    struct store *s, int64_t monitor, struct history_position after, store_chunk_fn *fn, void *data);
 /* ... that overlap from <= time < to. */
-int store_chunks_between(struct store *s, int64_t monitor, int64_t from_ns, int64_t to_ns, store_chunk_fn *fn,
-    void *data);
+int store_chunks_between(
+    struct store *s, int64_t monitor, int64_t from_ns, int64_t to_ns, store_chunk_fn *fn, void *data);
 /* ... its last. */
 int store_last_chunk(struct store *s, int64_t monitor, store_chunk_fn *fn, void *data);
 /* Measured chunks that ended before, oldest first, at most max. */

@@ -83,7 +83,9 @@ static void drop_unused_texts(struct series *s, size_t rows)
 		s->texts[at] = s->texts[used];
 		s->texts[used] = text;
 		for (size_t k = i; k < rows; k++)
-			s->text_of[k] = s->text_of[k] == at ? (uint32_t)used : s->text_of[k] == used ? at : s->text_of[k];
+			s->text_of[k] = s->text_of[k] == at	? (uint32_t)used
+					: s->text_of[k] == used ? at
+								: s->text_of[k];
 		used++;
 	}
 	while (s->texts_n > used)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Old chunks become means over steps of time.
  *
- * A thinned chunk has a row a step that has samples, at the step's begin, and THIN_PARTS columns a metric. The sum
- * is kept exactly (mean and rest), so that coarser means come out the same.
+ * A thinned chunk has a row a step that has samples, at the step's begin, and THIN_PARTS columns a metric.
+ * The sum is kept exactly (mean and rest), so that coarser means come out the same.
  */
 #ifndef VIGIA_HISTORY_THIN_H
 #define VIGIA_HISTORY_THIN_H

@@ -82,8 +82,8 @@ static int64_t base_ns;
 
 static int append(struct fixture *f, const char *node, uint64_t sequence)
 {
-	struct history_period p = {{7, sequence}, base_ns + (int64_t)sequence * SECOND,
-	    play_period(&f->play, sequence, N)};
+	struct history_period p = {
+	    {7, sequence}, base_ns + (int64_t)sequence * SECOND, play_period(&f->play, sequence, N)};
 	return history_append(f->h, history_monitor(f->h, node, "host"), f->config, &p);
 }
 
@@ -145,7 +145,8 @@ static int check_period(void *data, struct config *config, const struct history_
 static struct checked replay(struct fixture *f, const char *node)
 {
 	struct checked c = {0};
-	assert_true(history_replay(f->h, node, "host", (struct history_position){0}, SIZE_MAX, check_period, &c) >= 0);
+	assert_true(history_replay(
+			f->h, node, "host", (struct history_position){0}, SIZE_MAX, check_period, &c) >= 0);
 	return c;
 }
 
@@ -212,11 +213,14 @@ static void survives_kill(void **state)
 		kill_one(f, 60 + (int)(play_noise((uint64_t)time(NULL) * 64 + (uint64_t)i) % 200), told);
 		open_it(f);
 		for (int k = 0; k < 2 && told[k]; k++) {
-			/* All there from the first on: counted, in order, values right; at least what was told. */
+			/* All there from the first on: counted, in order, values right; at least what was
+			 * told. */
 			struct checked c = replay(f, k ? "b" : "a");
 			assert_true(c.last >= told[k]);
 			assert_int_equal(c.n, c.last);
-			assert_int_equal(history_monitor_last(history_monitor(f->h, k ? "b" : "a", "host")).sequence, c.last);
+			assert_int_equal(
+			    history_monitor_last(history_monitor(f->h, k ? "b" : "a", "host")).sequence,
+			    c.last);
 		}
 		close_it(f);
 	}
@@ -381,7 +385,8 @@ static void is_readable_with_sqlite3(void **state)
 	close_it(f);
 	assert_true(sqlite_int(f->path, "SELECT samples FROM chunks WHERE node = 'a'") > N * 16);
 	assert_int_equal(sqlite_int(f->path, "SELECT mean FROM means WHERE metric = 'metric/1'"), 42);
-	assert_int_equal(sqlite_int(f->path, "SELECT sum(mean < min OR mean > max) FROM means WHERE unit = 'By'"), 0);
+	assert_int_equal(
+	    sqlite_int(f->path, "SELECT sum(mean < min OR mean > max) FROM means WHERE unit = 'By'"), 0);
 	assert_int_equal(sqlite_int(f->path, "SELECT count(*) FROM events WHERE kind = 'k'"), 1);
 	assert_int_equal(sqlite_int(f->path, "SELECT count(*) FROM monitors"), 1);
 }

@@ -15,7 +15,7 @@
 
 #define SECOND INT64_C(1000000000)
 
-static const int64_t gather_ns = SECOND / 20;	   /* rows of one commit come together this long */
+static const int64_t gather_ns = SECOND / 20; /* rows of one commit come together this long */
 static const int64_t pass_every_ns = SECOND;
 static const int64_t retry_every_ns = SECOND;
 static const int64_t prune_every_ns = 5 * SECOND;
@@ -108,8 +108,8 @@ static struct stored_config *known_config(const struct history *h, uint64_t id)
 	return id && id <= h->known_configs_n ? h->known_configs[id - 1] : NULL;
 }
 
-/* Puts a row that is in the journal to its chain. 1: it was new; 0: it is in a chunk or a chain already, or what it
- * builds on is gone; or -errno. With chains_lock held. */
+/* Puts a row that is in the journal to its chain. 1: it was new; 0: it is in a chunk or a chain already, or
+ * what it builds on is gone; or -errno. With chains_lock held. */
 static int file_record(struct history *h, struct history_monitor *m, const struct record *r, int64_t journal)
 {
 	struct row_place place;
@@ -543,7 +543,8 @@ static int64_t journal_needed(const struct history *h, const struct buf *done)
 	return least;
 }
 
-/* Makes chunks of complete chains while there is time; `done` gets the chains in the order of known monitors. */
+/* Makes chunks of complete chains while there is time; `done` gets the chains in the order of known monitors.
+ */
 static int put_chains(struct history *h, struct buf *done)
 {
 	int64_t until = monotonic_ns() + pass_budget_ns;
