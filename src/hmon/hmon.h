@@ -64,7 +64,7 @@ struct hmon_monitor {
 	const struct hmon_metric *metrics;     /* those always there: 0, 1, 2 ... in this order */
 	const struct hmon_family *families;
 	const struct hmon_option *options;
-	int (*start)(struct hmon *h);	       /* options are known; again, after stop, when they change */
+	int (*start)(struct hmon *h);	       /* options are known; best hmon_add() here. Again when they change */
 	int (*read)(struct hmon *h);	       /* sets values; an error is logged and told to the node */
 	void (*stop)(struct hmon *h);	       /* after a start that did not fail; hmon_add()'s metrics go with it */
 };

@@ -59,6 +59,8 @@ int monitor_configure(struct hmon *h, const char *text, struct buf *why)
 		return r;
 	}
 	h->started = true;
+	set_begin(&h->set);
+	set_end(&h->set);
 	return 0;
 }
 

@@ -179,7 +179,7 @@ static int configure(struct session *s, const char *text)
 	return r;
 }
 
-/* The first asks for all; a later one brings changed options. The first values go out with the config. */
+/* The first asks for all; a later one brings changed options. Measuring may take long, so the config goes first. */
 static int on_describe(struct session *s, const struct msg *m)
 {
 	int64_t id = query_id(m);
@@ -189,13 +189,9 @@ static int on_describe(struct session *s, const struct msg *m)
 		return 0;
 	}
 	s->generation++;
-	set_means_clear(&s->h->set);
-	int64_t time_ns = clock_wall_ns();
-	monitor_read(s->h);
 	say_config(s, id);
-	say_values(s, 0, time_ns);
-	next_tick(s);
-	return 0;
+	s->tick = (struct tick){.at_ns = clock_monotonic_ns(), .first = true, .last = true};
+	return stream_flush(&s->stream);
 }
 
 static int on_update(struct session *s, const struct msg *m)

@@ -8,7 +8,12 @@ static int host_start(struct hmon *h)
 {
 	struct sources *s = sources_new(hmon_option_text(h, "proc"));
 	hmon_set_data(h, s);
-	return s ? 0 : -ENOMEM;
+	if (!s)
+		return -ENOMEM;
+	int r = sources_read(s, h); /* so that the first config is whole */
+	if (r)
+		sources_free(s);
+	return r;
 }
 
 static int host_read(struct hmon *h)
