@@ -87,6 +87,13 @@ struct fleet {
 	struct config *config;
 };
 
+static void pause_until(double when)
+{
+	double left = when - now_seconds();
+	if (left > 0.001)
+		poll(NULL, 0, (int)(left * 1000));
+}
+
 static void append_second(struct history *h, struct fleet *f, uint64_t tick, double pace)
 {
 	double begin = now_seconds();
@@ -97,13 +104,11 @@ static void append_second(struct history *h, struct fleet *f, uint64_t tick, dou
 		struct history_period p = {
 		    {1, tick + 1}, (int64_t)(1700000000 + tick) * SECOND + (int64_t)(m * 1000), v};
 		history_append(h, f->handles[m], f->config, &p);
-		if (m % 64 == 63) {
-			history_dispatch(h, &none, NULL);
-			double due = begin + pace * (double)m / (double)f->monitors - now_seconds();
-			if (due > 0.001)
-				poll(NULL, 0, (int)(due * 1000));
-		}
+		if (m % 64 == 63)
+			pause_until(begin + pace * (double)m / (double)f->monitors);
 	}
+	history_dispatch(h, &none, NULL);
+	pause_until(begin + pace);
 }
 
 /* CPU that making up the values costs, to be taken off. */
