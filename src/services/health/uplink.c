@@ -296,15 +296,18 @@ static bool behind_recent(const struct cursor *c)
 static void pump_cursor(struct cursor *c)
 {
 	struct monitor *m = c->monitor;
-	if (!c->known || c->replaying || !m->recent || !position_after(recent_last(m->recent), c->sent))
+	if (!c->known || c->replaying || !m->at.boot)
 		return;
-	if (c->sent.boot && behind_recent(c)) {
-		replay(c);
+	if (!m->recent)
+		m->recent = recent_new(m->at); /* what an earlier life measured is on disk only */
+	if (!m->recent)
 		return;
-	}
 	if (!c->sent.boot)
 		c->sent = recent_before(m->recent);
-	recent_read(m->recent, c->sent, !c->follows, on_recent, c);
+	if (behind_recent(c))
+		replay(c);
+	else if (position_after(recent_last(m->recent), c->sent))
+		recent_read(m->recent, c->sent, !c->follows, on_recent, c);
 }
 
 static void pump(struct uplink *u)

@@ -38,7 +38,9 @@ static void handle(struct watch *w, short events);
 
 static void on_timer(uv_timer_t *timer)
 {
-	handle(timer->data, 0);
+	struct watch *w = timer->data;
+	w->armed_ns = 0;
+	handle(w, 0);
 }
 
 static void arm(struct watch *w)
@@ -51,13 +53,13 @@ static void arm(struct watch *w)
 		uv_timer_stop(&w->timer);
 		return;
 	}
+	uv_update_time(w->health->core->net.loop);
 	int64_t wait = next - clock_mono_ns();
 	uv_timer_start(&w->timer, on_timer, wait > 0 ? (uint64_t)((wait + 999999) / 1000000) : 0, 0);
 }
 
 static void handle(struct watch *w, short events)
 {
-	uv_update_time(w->health->core->net.loop);
 	heartbeat_handle(w->beats, events, clock_mono_ns());
 	arm(w);
 }
