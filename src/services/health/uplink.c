@@ -51,6 +51,7 @@ struct uplink {
 	struct heartbeat *beats;
 	bool registered, closing, refused;
 	int64_t wait_ms;
+	int64_t first_boot; /* our life in which this master first took us: it is owed all since */
 	char why[160]; /* not connected because */
 	char master[64];
 	struct cursor *cursors;
@@ -72,25 +73,38 @@ static char *secret_path(const struct uplink *u)
 	return asprintf(&path, "%s/master.%s.secret", u->health->options.state_directory, name) < 0 ? NULL : path;
 }
 
-static void read_secret(const struct uplink *u, char *ret_secret)
+/* "SECRET BOOT": what this master gave, and the life of ours in which it first did. */
+static void read_secret(struct uplink *u, char *ret_secret)
 {
 	char *path = secret_path(u);
-	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	ssize_t n = fd < 0 ? 0 : read(fd, ret_secret, SECRET_SIZE - 1);
-	ret_secret[n > 0 ? n : 0] = '\0';
-	if (fd >= 0)
-		close(fd);
+	long long boot = 0;
+	FILE *f = path ? fopen(path, "re") : NULL;
+	*ret_secret = '\0';
+	if (f && fscanf(f, "%32s %lld", ret_secret, &boot) < 1)
+		*ret_secret = '\0';
+	if (f)
+		fclose(f);
 	free(path);
+	u->first_boot = boot ? boot : u->health->boot;
 }
 
-static void write_secret(const struct uplink *u, const char *secret)
+static int write_file(const char *path, const char *text)
 {
-	char *path = secret_path(u);
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
-	if (fd < 0 || write(fd, secret, strlen(secret)) != (ssize_t)strlen(secret) || fsync(fd))
-		log_event(LOG_ERR, "uplink", "the secret that %s gave can't be stored: %s", u->address, strerror(errno));
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int r = fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fsync(fd) ? -errno : 0;
 	if (fd >= 0)
 		close(fd);
+	return r;
+}
+
+static void write_secret(struct uplink *u, const char *secret)
+{
+	char text[SECRET_SIZE + 24], *path = secret_path(u);
+	u->first_boot = u->health->boot;
+	snprintf(text, sizeof text, "%.32s %lld\n", secret, (long long)u->first_boot);
+	int r = path ? write_file(path, text) : -ENOMEM;
+	if (r)
+		log_event(LOG_ERR, "uplink", "the secret that %s gave can't be stored: %s", u->address, strerror(-r));
 	free(path);
 }
 
@@ -303,7 +317,7 @@ static void pump_cursor(struct cursor *c)
 	if (!m->recent)
 		return;
 	if (!c->sent.boot)
-		c->sent = recent_before(m->recent);
+		c->sent = (struct history_position){c->uplink->first_boot, 0};
 	if (behind_recent(c))
 		replay(c);
 	else if (position_after(recent_last(m->recent), c->sent))
