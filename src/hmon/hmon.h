@@ -96,7 +96,7 @@ int64_t hmon_option_ms(const struct hmon *h, const char *name);
 
 /* Adds n metrics "prefix/instance/name" (prefix or instance may be NULL, name "") and returns the index of the first;
  * the others follow it. The table stays borrowed; instance is copied, and what a name can't have in it becomes '_'.
- * Indices of other metrics stay as they are. -ENOMEM; -E2BIG over 16384 metrics. */
+ * Indices of other metrics stay as they are. -EEXIST; -ENOMEM; -E2BIG over 16384. */
 int hmon_add(struct hmon *h, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n);
 /* Drops what one hmon_add() added. */
 void hmon_drop(struct hmon *h, int first);

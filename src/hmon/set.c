@@ -81,8 +81,26 @@ static char *join(const char *prefix, const char *instance)
 	if (prefix && instance)
 		*end++ = '/';
 	strcpy(end, instance ? instance : "");
-	text_clean_name(end);
+	if (prefix)
+		text_clean_name(s, "/", strlen(prefix));
+	text_clean_name(end, "", strlen(end));
 	return s;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* Two metrics of one name would have the node refuse all of them. */
+static bool is_there(const struct set *s, const char *prefix, const struct hmon_metric *first)
+{
+	for (size_t i = 0; i < s->slots_n; i++) {
+		const struct slot *sl = &s->slots[i];
+		if (sl->group && !sl->dropped && same(sl->prefix, prefix) && !strcmp(sl->metric->name, first->name))
+			return true;
+	}
+	return false;
 }
 
 static void place(struct set *s, size_t index, const struct hmon_metric *metric, char *prefix)
@@ -106,6 +124,10 @@ int set_add(struct set *s, const char *prefix, const char *instance, const struc
 	char *joined = NULL;
 	if ((prefix || instance) && !(joined = join(prefix, instance)))
 		return -ENOMEM;
+	if (is_there(s, joined, metrics)) {
+		free(joined);
+		return -EEXIST;
+	}
 	for (size_t i = 0; i < n; i++)
 		place(s, first + i, &metrics[i], joined);
 	s->slots[first].group = (unsigned)n;

@@ -56,9 +56,9 @@ void text_clean(char *to, size_t size, const char *src)
 	to[used] = '\0';
 }
 
-void text_clean_name(char *s)
+void text_clean_name(char *s, const char *keep, size_t n)
 {
-	for (; *s; s++)
-		if (*s <= ' ' || *s > '~' || strchr("\"<>&*?/", *s))
-			*s = '_';
+	for (size_t i = 0; i < n; i++)
+		if (s[i] <= ' ' || s[i] > '~' || (strchr("\"<>&*?/", s[i]) && !strchr(keep, s[i])))
+			s[i] = '_';
 }

@@ -7,7 +7,7 @@
 
 /* Copies at most size-1 bytes of src, never half a character; what is not UTF-8 or not allowed in XML becomes '?'. */
 void text_clean(char *to, size_t size, const char *src);
-/* A part of a metric's name: what that can't have, and '/', becomes '_'; empty becomes "_". In place. */
-void text_clean_name(char *s);
+/* Makes n bytes fit for a metric's name: what that can't have becomes '_'; so does '/', unless it is in `keep`. */
+void text_clean_name(char *s, const char *keep, size_t n);
 
 #endif
