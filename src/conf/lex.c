@@ -80,6 +80,18 @@ static bool is_escape_ok(const struct lex *l, char quote)
 	return at(l, 1) == '\\' || at(l, 1) == quote;
 }
 
+/* What libconfuse would make something of is taken out of its sight, too. */
+static void check_in_string(struct lex *l, char quote)
+{
+	if (at(l, 0) == '\\' && !is_escape_ok(l, quote))
+		faults_add(l->faults, l->line, "found \\%c in a string, expected \\\\ or \\%c", at(l, 1), quote);
+	else if (at(l, 0) == '$' && at(l, 1) == '{')
+		faults_add(l->faults, l->line, "found ${ in a string: variables are not expanded here");
+	else
+		return;
+	l->text[l->at] = '_';
+}
+
 /* Past the closing quote; false: it is not on this line. */
 static bool skip_string(struct lex *l)
 {
@@ -90,13 +102,10 @@ static bool skip_string(struct lex *l)
 			l->at++;
 			return true;
 		}
-		if (at(l, 0) == '\\' && at(l, 1) && at(l, 1) != '\n') {
-			if (!l->loose && !is_escape_ok(l, quote))
-				faults_add(l->faults, l->line, "found \\%c in a string, expected \\\\ or \\%c", at(l, 1), quote);
+		if (!l->loose)
+			check_in_string(l, quote);
+		if (at(l, 0) == '\\' && at(l, 1) && at(l, 1) != '\n')
 			l->at++;
-		} else if (!l->loose && at(l, 0) == '$' && at(l, 1) == '{') {
-			faults_add(l->faults, l->line, "found ${ in a string: variables are not expanded here");
-		}
 	}
 	return false;
 }

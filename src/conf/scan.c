@@ -207,7 +207,7 @@ static const char *other_place(const char *name, size_t n)
 {
 	for (int i = 0; i < CONF_SECTIONS; i++)
 		if (conf_option_find(i, name, n))
-			return i == CONF_TOP ? "outside of all sections" : conf_section_name(i);
+			return i == CONF_TOP ? "no section" : conf_section_name(i);
 	return NULL;
 }
 
@@ -215,37 +215,43 @@ static void report_unknown(struct scan *s, enum conf_section section, const stru
 {
 	const char *text = text_of(s, name);
 	int n = name->n > 64 ? 64 : (int)name->n;
-	const char *near = conf_nearest(section, text, name->n), *other = other_place(text, name->n);
+	struct token next = lex_peek(&s->lex);
+	const char *other = lex_is(&s->lex, &next, '=') ? other_place(text, name->n) : NULL;
+	const char *near = conf_nearest(section, text, name->n);
 	struct faults *f = s->lex.faults;
 
-	if (near)
-		faults_add(f, name->line, "found \"%.*s\", which is unknown%s; did you mean %s?", n, text, place(section), near);
-	else if (other)
+	if (other)
 		faults_add(f, name->line, "found \"%.*s\", which is unknown%s; it belongs into %s", n, text, place(section), other);
+	else if (near)
+		faults_add(f, name->line, "found \"%.*s\", which is unknown%s; did you mean %s?", n, text, place(section), near);
 	else
 		faults_add(f, name->line, "found \"%.*s\", which is unknown%s", n, text, place(section));
 }
 
-static void unknown(struct scan *s, enum conf_section section, const struct token *name)
+/* NAME [TITLE] {: to its end. */
+static void skip_section(struct scan *s, const struct token *name)
 {
-	report_unknown(s, section, name);
-	struct token t = lex_peek(&s->lex);
-	if (lex_is(&s->lex, &t, '=')) {
-		skip_value(s, name);
-	} else {
-		if (is_text(&t)) {
-			struct lex before = s->lex;
-			lex_next(&s->lex);
-			t = lex_peek(&s->lex);
-			if (!lex_is(&s->lex, &t, '{'))
-				s->lex = before;
-		}
-		if (lex_is(&s->lex, &t, '{')) {
-			lex_next(&s->lex);
-			if (!skip_braces(s, 1))
-				faults_add(s->lex.faults, name->line, "this { is never closed, expected }");
-		}
+	struct lex before = s->lex;
+	struct token t = lex_next(&s->lex);
+
+	if (is_text(&t))
+		t = lex_next(&s->lex);
+	if (!lex_is(&s->lex, &t, '{')) {
+		s->lex.at = before.at;
+		s->lex.line = before.line;
+	} else if (!skip_braces(s, 1)) {
+		faults_add(s->lex.faults, name->line, "this { is never closed, expected }");
 	}
+}
+
+static void skip_statement(struct scan *s, const struct token *name)
+{
+	struct token t = lex_peek(&s->lex);
+
+	if (lex_is(&s->lex, &t, '='))
+		skip_value(s, name);
+	else if (is_text(&t) || lex_is(&s->lex, &t, '{'))
+		skip_section(s, name);
 	lex_blank(&s->lex, name->at, s->lex.at);
 }
 
@@ -276,7 +282,8 @@ static void statement(struct scan *s, enum conf_section which, const struct toke
 	} else if (inner >= 0) {
 		subsection(s, inner, name);
 	} else if (!conf_option_find(which, text_of(s, name), name->n)) {
-		unknown(s, which, name);
+		report_unknown(s, which, name);
+		skip_statement(s, name);
 	} else if (lex_is(&s->lex, &t, '=')) {
 		skip_value(s, name);
 	}
@@ -297,7 +304,7 @@ static void section(struct scan *s, enum conf_section which, int line)
 			statement(s, which, &t);
 		} else if (t.kind == LEX_STRING) {
 			faults_add(s->lex.faults, t.line, "found a string, expected the name of an option or section");
-			lex_blank(&s->lex, t.at, s->lex.at);
+			skip_statement(s, &t);
 		}
 	}
 }
