@@ -49,7 +49,7 @@ size_t stream_pending(const struct stream *s);
 void stream_want_urgent(struct stream *s, bool want);
 /* Reading can be held back while a peer must wait. */
 void stream_pause(struct stream *s, bool paused);
-/* Nothing more is read; closes once the output is gone, or after 5 s. */
+/* Nothing more is read; what is put reaches the peer before the end does, or 1 s is over. */
 void stream_finish(struct stream *s);
 void stream_close(struct stream *s);
 int stream_fd(const struct stream *s);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { OUT_KEEP = 16384, READS_A_TURN = 4, FINISH_MS = 5000 };
+enum { OUT_KEEP = 16384, READS_A_TURN = 4, FINISH_MS = 1000 };
 
 struct stream {
 	uv_poll_t poll;
@@ -18,14 +18,15 @@ struct stream {
 	struct stream *next_dirty;
 	uv_timer_t *finish;
 	int fd, polled;
-	bool dirty, urgent, paused, finishing, closing;
+	bool dirty, urgent, paused, finishing, shut, closing;
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void set_poll(struct stream *s, bool want_write)
 {
-	int events = (s->paused || s->finishing ? 0 : UV_READABLE) | (s->urgent ? UV_PRIORITIZED : 0) |
+	bool deaf = s->paused || (s->finishing && !s->shut);
+	int events = (deaf ? 0 : UV_READABLE) | (s->urgent ? UV_PRIORITIZED : 0) |
 		     (want_write ? UV_WRITABLE : 0);
 	if (!events)
 		events = UV_DISCONNECT;
@@ -96,6 +97,18 @@ static int write_out(struct stream *s)
 	return 1;
 }
 
+/* Closing with input unread would make the kernel throw away what the peer has not read yet. */
+static void listen_out(struct stream *s)
+{
+	if (s->shut)
+		return;
+	s->shut = true;
+	if (shutdown(s->fd, SHUT_WR))
+		stream_close(s);
+	else
+		set_poll(s, false);
+}
+
 static void flush(struct stream *s)
 {
 	if (s->closing)
@@ -107,7 +120,7 @@ static void flush(struct stream *s)
 		return;
 	}
 	if (r && s->finishing) {
-		stream_close(s);
+		listen_out(s);
 		return;
 	}
 	set_poll(s, !r);
@@ -117,7 +130,7 @@ static void flush(struct stream *s)
 
 static void read_in(struct stream *s)
 {
-	for (int i = 0; i < READS_A_TURN && !s->closing && !s->paused && !s->finishing; i++) {
+	for (int i = 0; i < READS_A_TURN && !s->closing && !s->paused; i++) {
 		ssize_t n = recv(s->fd, s->net->read_buffer, sizeof s->net->read_buffer, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -127,7 +140,8 @@ static void read_in(struct stream *s)
 			ended(s, n ? -errno : 0);
 			return;
 		}
-		s->events->data(s->owner, s->net->read_buffer, (size_t)n);
+		if (!s->finishing)
+			s->events->data(s->owner, s->net->read_buffer, (size_t)n);
 		if ((size_t)n < sizeof s->net->read_buffer)
 			return;
 	}

@@ -125,6 +125,8 @@ static int take_unchanged(struct decoder *d)
 	}
 	if (d->full)
 		return bad(d, "nothing can be unchanged in a full row");
+	if (!n)
+		return bad(d, "unchanged zero times");
 	if (n > d->config->n - d->index)
 		return bad(d, "more values than the config has");
 	d->index += n;

@@ -16,7 +16,7 @@ enum {
 	XML_TAG_MAX = 8192,	     /* bytes of one tag, attributes and all */
 	XML_ATTRIBUTES_MAX = 32,     /* of one element */
 	XML_DEPTH_MAX = 4,	     /* below <hmon> */
-	XML_TEXT_MAX = 256 * 1024,   /* of one element */
+	XML_TEXT_MAX = 1 << 20,      /* of one element */
 	XML_STANZA_MAX = 2 << 20,    /* of one stanza, once the owner trusts the peer with that much */
 	XML_STANZA_FIRST = 16384,    /* ... until then */
 	XML_STRANGE_MAX = 64,	     /* different names a peer may use that HMON does not know */

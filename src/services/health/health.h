@@ -49,6 +49,7 @@ struct health {
 	uv_timer_t second;
 	struct monitor *unacked;
 	struct row row; /* of the period being taken */
+	bool row_full;
 	struct helper *helper; /* starts programs; set before supervise() */
 	struct registry *registry;
 	struct subscription *subscriptions;

@@ -110,6 +110,8 @@ static int describe(struct health *h, struct monitor *m, struct peer *p, const s
 	if (r)
 		return r;
 	config = cluster_intern(&h->cluster, config);
+	if (config == m->config && generation == m->generation && m->link_sequence)
+		return 0; /* said twice: unasked, and then asked */
 	r = monitor_describe(&h->cluster, m, config, (unsigned)generation);
 	if (!r)
 		uplinks_config(h, m);

@@ -40,6 +40,7 @@ int period_take(struct health *h, struct monitor *m, const struct period *p, con
 	if (r)
 		return r;
 	r = row_apply(&h->row, m->values);
+	h->row_full = p->full;
 	m->at = p->at;
 	m->time_ns = p->time_ns;
 	m->arrived_ns = clock_mono_ns();

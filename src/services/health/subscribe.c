@@ -61,6 +61,8 @@ static void give(struct subscription *s, struct monitor *m, const struct row *ch
 	struct msg *msg = values_message(s->call, m, s->metric, k ? NULL : changed);
 	if (!msg)
 		return;
+	if (k || !changed)
+		msg_set_flag(msg, "full", true);
 	if (k) {
 		msg_set_int(msg, "lost", (int64_t)k->n);
 		*k = s->skipped[--s->skipped_n];
@@ -80,7 +82,7 @@ void subscribe_period(struct health *h, struct monitor *m)
 		if (call_pending(s->call) > BEHIND)
 			skip(h, s, m);
 		else
-			give(s, m, &h->row);
+			give(s, m, h->row_full ? NULL : &h->row);
 	}
 }
 
