@@ -43,7 +43,7 @@ enum hmon_option_type {
 	HMON_OPTION_INT,
 	HMON_OPTION_NUMBER,
 	HMON_OPTION_FLAG,     /* true or false */
-	HMON_OPTION_DURATION, /* 500ms, 10s, 5min, 1h; a bare number means seconds */
+	HMON_OPTION_DURATION, /* 500ms, 10s, 5min, 1h, 1d, 0 */
 };
 
 /* In the monitor's section of vigia.conf, beside `period` and `window`, which every monitor has. */

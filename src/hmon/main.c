@@ -305,7 +305,8 @@ int hmon_main(const struct hmon_monitor *m, int argc, char **argv)
 	if (a.help)
 		return help(m);
 	if (monitor_init(&h, m, a.name)) {
-		fprintf(stderr, "%s: a name has 1 to %d characters\n", a.name ? a.name : m->name, NAME_SIZE - 1);
+		fprintf(stderr, "'%s' is no name: expected 1 to %d letters, digits, '.', '_', '-'\n",
+		    a.name ? a.name : m->name, NAME_SIZE - 1);
 		return EXIT_USAGE;
 	}
 	h.to_terminal = isatty(STDERR_FILENO);

@@ -17,14 +17,27 @@ static int metrics_count(const struct hmon_metric *m)
 	return n;
 }
 
+static bool is_name(const char *s)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t n = strlen(s);
+	return n && n < NAME_SIZE && !strchr("._-", *s) && strspn(s, allowed) == n;
+}
+
+int monitor_name(struct hmon *h, const char *name)
+{
+	if (!is_name(name))
+		return -EINVAL;
+	strcpy(h->name, name);
+	return 0;
+}
+
 int monitor_init(struct hmon *h, const struct hmon_monitor *table, const char *name)
 {
-	if (!name)
-		name = table->name;
-	if (!*name || strlen(name) >= NAME_SIZE)
-		return -EINVAL;
 	*h = (struct hmon){.table = table, .end_fd = -1};
-	strcpy(h->name, name);
+	int e = monitor_name(h, name ? name : table->name);
+	if (e)
+		return e;
 	int n = metrics_count(table->metrics);
 	int r = n ? set_add(&h->set, NULL, NULL, table->metrics, (size_t)n) : 0;
 	return r < 0 ? r : 0;

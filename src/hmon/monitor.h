@@ -27,6 +27,8 @@ struct hmon {
 /* name: NULL for the table's. */
 int monitor_init(struct hmon *h, const struct hmon_monitor *table, const char *name);
 void monitor_release(struct hmon *h);
+/* Goes under another name from now on: -EINVAL when it is none (docs/hmon.md, "Stanzas"). */
+int monitor_name(struct hmon *h, const char *name);
 
 /* Takes options, anew if need be. On failure the monitor stands still, without metrics of hmon_add(), and `why`
  * says what is wrong. */

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PERIOD_LEAST_MS = 10 };
+
 static const struct hmon_option no_options[] = {{0}};
 
 static const struct {
 	const char *suffix;
 	double ms;
-} suffixes[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+} suffixes[] = {{"ms", 1}, {"s", 1000}, {"min", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
 
 int64_t options_duration(const char *s)
 {
@@ -18,7 +20,8 @@ int64_t options_duration(const char *s)
 	double n = strtod(s, &end);
 	if (end == s || !(n >= 0))
 		return -EINVAL;
-	end += strspn(end, " ");
+	if (!n && !*end)
+		return 0;
 	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
 		if (!strcmp(end, suffixes[i].suffix) && n * suffixes[i].ms <= 366 * 86400e3)
 			return (int64_t)(n * suffixes[i].ms + 0.5);
@@ -73,14 +76,16 @@ static cfg_opt_t *known_options(const struct hmon_monitor *m)
 	size_t n = 0;
 	while (table[n].name)
 		n++;
-	cfg_opt_t *known = calloc(n + 3, sizeof *known);
+	cfg_opt_t *known = calloc(n + 5, sizeof *known);
 	if (!known)
 		return NULL;
-	known[0] = duration("period", m->period ? m->period : "1s");
-	known[1] = duration("window", "0");
 	for (size_t i = 0; i < n; i++)
-		known[i + 2] = known_option(&table[i]);
-	known[n + 2] = (cfg_opt_t)CFG_END();
+		known[i] = known_option(&table[i]);
+	known[n++] = duration("period", m->period ? m->period : "1s");
+	known[n++] = duration("window", "0");
+	known[n++] = (cfg_opt_t)CFG_STR("program", "", CFGF_NONE); /* vigiad's; the section comes verbatim */
+	known[n++] = (cfg_opt_t)CFG_STR("enabled", "", CFGF_NONE);
+	known[n] = (cfg_opt_t)CFG_END();
 	return known;
 }
 
@@ -122,7 +127,7 @@ static int check_times(struct options *o, struct buf *why)
 {
 	o->period_ms = options_duration(cfg_getstr(o->values, "period"));
 	o->window_ms = options_duration(cfg_getstr(o->values, "window"));
-	if (o->period_ms && o->period_ms < 10)
+	if (o->period_ms && o->period_ms < PERIOD_LEAST_MS)
 		buf_puts(why, "period: expected 10ms or more, or 0 to measure only when asked");
 	else if (o->window_ms > o->period_ms)
 		buf_puts(why, "window: expected no more than the period");

@@ -18,7 +18,7 @@ struct options {
 int options_parse(struct options *ret, const struct hmon_monitor *m, const char *text, struct buf *why);
 void options_release(struct options *o);
 
-/* "500ms", "10s", "2.5", "5min", "1h", "1d" in milliseconds; -EINVAL. */
+/* "500ms", "10s", "2.5s", "5min", "1h", "1d", "0" in milliseconds; -EINVAL. */
 int64_t options_duration(const char *s);
 
 #endif

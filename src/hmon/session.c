@@ -179,11 +179,14 @@ static int configure(struct session *s, const char *text)
 	return r;
 }
 
-/* The first asks for all; a later one brings changed options. Measuring may take long, so the config goes first. */
+/* The first asks for all; a later one brings changed options. The node that started us says under which name (one
+ * program may serve several sections). Measuring may take long, so the config goes first. */
 static int on_describe(struct session *s, const struct msg *m)
 {
 	int64_t id = query_id(m);
-	const char *own = s->terms->options;
+	const char *own = s->terms->options, *name = msg_get(m, "monitor", NULL);
+	if (name)
+		monitor_name(s->h, name);
 	if (configure(s, own ? own : m->text)) {
 		say_error(s, id, "failed", s->h->last_line);
 		return 0;
