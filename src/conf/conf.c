@@ -17,13 +17,11 @@
 #include "os/host.h"
 #include "os/utf8.h"
 
-enum { OPTIONS_MAX = 64 };
-
 struct loader {
 	struct conf *conf;
 	struct faults faults;
 	bool syntax_told;
-	int line_of[OPTIONS_MAX]; /* where an option was said; 0: nowhere */
+	int line_of[CONF_OPTIONS_MAX]; /* where an option was said; 0: nowhere */
 };
 
 /* libconfuse's callbacks carry no pointer of ours. */
@@ -229,7 +227,7 @@ static void end_options(cfg_opt_t *at)
 
 static cfg_t *describe(void)
 {
-	cfg_opt_t of[CONF_SECTIONS][OPTIONS_MAX];
+	cfg_opt_t of[CONF_SECTIONS][CONF_OPTIONS_MAX];
 	size_t n[CONF_SECTIONS];
 
 	for (int s = 0; s < CONF_SECTIONS; s++) {

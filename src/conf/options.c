@@ -89,6 +89,8 @@ const struct conf_option conf_options[] = {
 };
 /* clang-format on */
 
+_Static_assert(sizeof conf_options / sizeof *conf_options < CONF_OPTIONS_MAX, "more options than there is room for");
+
 const size_t conf_n_options = sizeof conf_options / sizeof *conf_options;
 
 static const struct {

@@ -6,6 +6,8 @@
 
 #include "conf/conf.h"
 
+enum { CONF_OPTIONS_MAX = 64 };
+
 enum conf_section { CONF_TOP, CONF_NODE, CONF_MASTER, CONF_WATCHED, CONF_HISTORY, CONF_LIMITS, CONF_SECTIONS };
 
 enum conf_type {
