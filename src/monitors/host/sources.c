@@ -232,7 +232,7 @@ static int names_metric(struct line *line, const char *prefix, const struct hmon
 	return 0;
 }
 
-/* "HugePages_Total" and "Active(anon)" as hugepages_total and active_anon; 'A' after a small letter begins a word. */
+/* "HugePages_Total" and "Active(anon)" as huge_pages_total and active_anon; 'A' after a small letter begins a word. */
 static void tidy(char *to, size_t size, const char *s, size_t len)
 {
 	size_t n = 0;
