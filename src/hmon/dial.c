@@ -125,7 +125,8 @@ static int secret_path(const char *name, char path[PATH_MAX])
 	if (state && *state)
 		n = snprintf(path, PATH_MAX, "%s/vigia/monitors/%s.secret", state, name);
 	else
-		n = snprintf(path, PATH_MAX, "%s/.local/state/vigia/monitors/%s.secret", home ? home : "/root", name);
+		n = snprintf(
+		    path, PATH_MAX, "%s/.local/state/vigia/monitors/%s.secret", home ? home : "/root", name);
 	return n < PATH_MAX - 5 ? 0 : -ENAMETOOLONG;
 }
 

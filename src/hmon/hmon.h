@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libhmon: what a monitor of Vigia is made of.
  *
- * A monitor is one const table, struct hmon_monitor, and a function that reads its sensors. The library does the rest:
- * options, periods, means, the protocol (docs/hmon.md), reconnecting, logging. docs/monitors.md has a whole one.
+ * A monitor is one const table, struct hmon_monitor, and a function that reads its sensors. The library does
+ * the rest: options, periods, means, the protocol (docs/hmon.md), reconnecting, logging. docs/monitors.md has
+ * a whole one.
  *
- * The rules: every read starts with no value, and what it does not set has none: nothing old is ever shown as fresh.
- * Errors are negative errno. Only hmon_main() prints or takes signals; nothing here aborts or exits.
+ * The rules: every read starts with no value, and what it does not set has none: nothing old is ever shown as
+ * fresh. Errors are negative errno. Only hmon_main() prints or takes signals; nothing here aborts or exits.
  * One thread: call in only from within start, read and stop, where not said otherwise.
  */
 #ifndef VIGIA_HMON_H
@@ -39,7 +40,7 @@ struct hmon_family {
 
 enum hmon_option_type {
 	HMON_OPTION_TEXT,
-	HMON_OPTION_LIST,     /* {"a", "b"} */
+	HMON_OPTION_LIST, /* {"a", "b"} */
 	HMON_OPTION_INT,
 	HMON_OPTION_NUMBER,
 	HMON_OPTION_FLAG,     /* true or false */
@@ -60,22 +61,24 @@ struct hmon;
 struct hmon_monitor {
 	const char *name;
 	const char *doc;
-	const char *period;		       /* the default: "1s" */
-	const struct hmon_metric *metrics;     /* those always there: 0, 1, 2 ... in this order */
+	const char *period;		   /* the default: "1s" */
+	const struct hmon_metric *metrics; /* those always there: 0, 1, 2 ... in this order */
 	const struct hmon_family *families;
 	const struct hmon_option *options;
-	int (*start)(struct hmon *h);	       /* options are known; best hmon_add() here. Again when they change */
-	int (*read)(struct hmon *h);	       /* sets values; an error is logged and told to the node */
-	void (*stop)(struct hmon *h);	       /* after a start that did not fail; hmon_add()'s metrics go with it */
+	int (*start)(struct hmon *h); /* options are known; best hmon_add() here. Again when they change */
+	int (*read)(struct hmon *h);  /* sets values; an error is logged and told to the node */
+	void (*stop)(struct hmon *h); /* after a start that did not fail; hmon_add()'s metrics go with it */
 };
 
 /* --- programs --- */
 
-/* The whole of main(). Started by vigiad it speaks on its standard input, a socket; else it connects (--help). */
+/* The whole of main(). Started by vigiad it speaks on its standard input, a socket; else it connects
+ * (--help). */
 int hmon_main(const struct hmon_monitor *m, int argc, char **argv);
 
-/* For programs of another purpose: serves a connected stream socket as monitor `name` (NULL: the table's), in this
- * thread, until the other end closes (0) or fails. `options` is what vigia.conf would say, or NULL. Closes fd. */
+/* For programs of another purpose: serves a connected stream socket as monitor `name` (NULL: the table's), in
+ * this thread, until the other end closes (0) or fails. `options` is what vigia.conf would say, or NULL.
+ * Closes fd. */
 int hmon_serve(const struct hmon_monitor *m, const char *name, const char *options, int fd);
 
 /* --- the monitor's own --- */
@@ -94,10 +97,11 @@ int64_t hmon_option_ms(const struct hmon *h, const char *name);
 
 /* --- metrics that come and go --- */
 
-/* Adds n metrics "prefix/instance/name" (prefix or instance may be NULL, name "") and returns the index of the first;
- * the others follow it. The table stays borrowed; instance is copied, and what a name can't have in it becomes '_'.
- * Indices of other metrics stay as they are. -EEXIST; -ENOMEM; -E2BIG over 16384. */
-int hmon_add(struct hmon *h, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n);
+/* Adds n metrics "prefix/instance/name" (prefix or instance may be NULL, name "") and returns the index of
+ * the first; the others follow it. The table stays borrowed; instance is copied, and what a name can't have
+ * in it becomes '_'. Indices of other metrics stay as they are. -EEXIST; -ENOMEM; -E2BIG over 16384. */
+int hmon_add(
+    struct hmon *h, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n);
 /* Drops what one hmon_add() added. */
 void hmon_drop(struct hmon *h, int first);
 
@@ -113,11 +117,12 @@ void hmon_set_none(struct hmon *h, int index);
 
 /* --- telling people --- */
 
-/* To the system log (priorities of syslog(3)), to stderr when it is a terminal, and from LOG_ERR up to the node. The
- * same line again is left out until a read succeeds. */
+/* To the system log (priorities of syslog(3)), to stderr when it is a terminal, and from LOG_ERR up to the
+ * node. The same line again is left out until a read succeeds. */
 void hmon_log(struct hmon *h, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Readable once the monitor has been told to end: what waits long in read() polls it too. -1: there is none. */
+/* Readable once the monitor has been told to end: what waits long in read() polls it too. -1: there is none.
+ */
 int hmon_end_fd(const struct hmon *h);
 
 #ifdef __cplusplus

@@ -75,16 +75,16 @@ static void bad_bytes_become_question_marks(void **state)
 	clean("\xc3\xa4\xe2\x82\xac", "\xc3\xa4\xe2\x82\xac");
 	clean("a\x01\nb\x7f", "a??b?");
 	clean("\xff\xc3", "??");
-	clean("\xc0\x80\xed\xa0\x80", "?????");	 /* overlong, surrogate */
-	clean("\xef\xbf\xbe", "???");		 /* U+FFFE */
+	clean("\xc0\x80\xed\xa0\x80", "?????");	   /* overlong, surrogate */
+	clean("\xef\xbf\xbe", "???");		   /* U+FFFE */
 	clean("0123456789\xc3\xa4", "0123456789"); /* never half a character */
 }
 
 /* --- options --- */
 
-static const struct hmon_option some_options[] = {
-    {"command", HMON_OPTION_LIST}, {"limit", HMON_OPTION_INT, "7"}, {"wait", HMON_OPTION_DURATION, "3s"},
-    {"on", HMON_OPTION_FLAG, "true"}, {0}};
+static const struct hmon_option some_options[] = {{"command", HMON_OPTION_LIST},
+    {"limit", HMON_OPTION_INT, "7"}, {"wait", HMON_OPTION_DURATION, "3s"}, {"on", HMON_OPTION_FLAG, "true"},
+    {0}};
 static const struct hmon_monitor with_options = {.name = "test", .period = "2s", .options = some_options};
 
 static int parse(const char *text, struct options *o, const char *expected)
@@ -123,16 +123,20 @@ static void options_are_read(void **state)
 static void errors_name_line_and_expectation(void **state)
 {
 	struct options o;
-	assert_int_equal(parse("\nlimt = 9", &o,
-			     "line 2: no such option 'limt'; expected one of command limit wait on period window "
-			     "program enabled"),
+	assert_int_equal(
+	    parse("\nlimt = 9", &o,
+		"line 2: no such option 'limt'; expected one of command limit wait on period window "
+		"program enabled"),
 	    -EINVAL);
 	assert_int_equal(
-	    parse("wait = 3", &o, "line 1: '3' is not a duration for 'wait': expected 500ms, 10s, 5min, 1h"), -EINVAL);
-	assert_int_equal(parse("limit = x", &o, "line 1: invalid integer value for option 'limit'"), -EINVAL);
-	assert_int_equal(parse("period = 1ms", &o, "period: expected 10ms or more, or 0 to measure only when asked"),
+	    parse("wait = 3", &o, "line 1: '3' is not a duration for 'wait': expected 500ms, 10s, 5min, 1h"),
 	    -EINVAL);
-	assert_int_equal(parse("period = 1s window = 2s", &o, "window: expected no more than the period"), -EINVAL);
+	assert_int_equal(parse("limit = x", &o, "line 1: invalid integer value for option 'limit'"), -EINVAL);
+	assert_int_equal(
+	    parse("period = 1ms", &o, "period: expected 10ms or more, or 0 to measure only when asked"),
+	    -EINVAL);
+	assert_int_equal(
+	    parse("period = 1s window = 2s", &o, "window: expected no more than the period"), -EINVAL);
 }
 
 static void durations_need_units(void **state)

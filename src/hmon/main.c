@@ -35,7 +35,8 @@ static const struct argument {
 	struct option option;
 	const char *value, *doc;
 } arguments[] = {
-    {{"name", required_argument, NULL, 'n'}, "NAME", "be the monitor NAME (one program may run under several)"},
+    {{"name", required_argument, NULL, 'n'}, "NAME",
+	"be the monitor NAME (one program may run under several)"},
     {{"config", required_argument, NULL, 'f'}, "FILE", "read the monitor's options from FILE"},
     {{"set", required_argument, NULL, 'o'}, "'KEY = VALUE'", "set an option (may be repeated)"},
     {{"connect", required_argument, NULL, 'c'}, "HOST:PORT", "serve the node there, over TCP"},
@@ -120,7 +121,8 @@ static const char *const type_names[] = {
 static void help_metric(const struct hmon_metric *m, const char *prefix, const char *instance)
 {
 	char name[300];
-	snprintf(name, sizeof name, "%s%s%s%s%s", prefix, *prefix ? "/" : "", instance, *instance ? "/" : "", m->name);
+	snprintf(name, sizeof name, "%s%s%s%s%s", prefix, *prefix ? "/" : "", instance, *instance ? "/" : "",
+	    m->name);
 	bool number = m->type == HMON_GAUGE || m->type == HMON_COUNTER;
 	printf("  %-34s %-8s %-6s %s\n", name, type_names[m->type], number ? m->unit ? m->unit : "1" : "",
 	    m->doc ? m->doc : "");
@@ -134,8 +136,8 @@ static void help_metrics(const struct hmon_monitor *m)
 		help_metric(metric, "", "");
 	for (const struct hmon_family *f = m->families ? m->families : no_families; f->prefix; f++) {
 		if (f->doc)
-			printf("  %s/%s%s %s\n", f->prefix, f->instance ? f->instance : "", f->instance ? "/...:" : "*:",
-			    f->doc);
+			printf("  %s/%s%s %s\n", f->prefix, f->instance ? f->instance : "",
+			    f->instance ? "/...:" : "*:", f->doc);
 		for (const struct hmon_metric *metric = f->metrics; metric && metric->name; metric++)
 			help_metric(metric, f->prefix, f->instance ? f->instance : "");
 	}
@@ -144,7 +146,8 @@ static void help_metrics(const struct hmon_monitor *m)
 static void help_options(const struct hmon_monitor *m)
 {
 	puts("\noptions, in its section of vigia.conf:");
-	printf("  %-12s %-12s %s\n", "period", m->period ? m->period : "1s", "between two measurements; 0: only when asked");
+	printf("  %-12s %-12s %s\n", "period", m->period ? m->period : "1s",
+	    "between two measurements; 0: only when asked");
 	printf("  %-12s %-12s %s\n", "window", "0", "send gauges as means over this long; 0: as they are");
 	for (const struct hmon_option *o = m->options; o && o->name; o++)
 		printf("  %-12s %-12s %s\n", o->name, o->fallback ? o->fallback : "", o->doc ? o->doc : "");
@@ -152,7 +155,8 @@ static void help_options(const struct hmon_monitor *m)
 
 static int help(const struct hmon_monitor *m)
 {
-	printf("%s: %s\n\narguments (started by vigiad it needs none):\n", m->name, m->doc ? m->doc : "a monitor of Vigia");
+	printf("%s: %s\n\narguments (started by vigiad it needs none):\n", m->name,
+	    m->doc ? m->doc : "a monitor of Vigia");
 	for (size_t i = 0; i < ARGUMENTS; i++)
 		printf("  --%-8s %-16s %s\n", arguments[i].option.name, arguments[i].value, arguments[i].doc);
 	help_options(m);
@@ -170,8 +174,8 @@ static void print_value(const struct set *set, size_t i)
 	row_format(&value, &set->now[i], &as_metric);
 	bool number = m->type == HMON_GAUGE || m->type == HMON_COUNTER;
 	const char *unit = !number || set->now[i].kind == VALUE_NONE ? "" : m->unit ? m->unit : "1";
-	printf("%-40s %20s %-4s %s\n", buf_str(&name), set->now[i].kind == VALUE_NONE ? "none" : buf_str(&value), unit,
-	    type_names[m->type]);
+	printf("%-40s %20s %-4s %s\n", buf_str(&name),
+	    set->now[i].kind == VALUE_NONE ? "none" : buf_str(&value), unit, type_names[m->type]);
 	buf_release(&name);
 	buf_release(&value);
 }
@@ -235,14 +239,14 @@ static void keep_secret(void *data, const char *secret)
 	struct hmon *h = data;
 	int r = dial_keep_secret(h->name, secret);
 	if (r)
-		hmon_log(h, LOG_ERR, "can't keep the secret, so can't come back under this name: %s", strerror(-r));
+		hmon_log(h, LOG_ERR, "can't keep the secret, so can't come back under this name: %s",
+		    strerror(-r));
 }
 
 static int serve_once_dialled(struct hmon *h, const struct arguments *a)
 {
 	char secret[SECRET_SIZE];
-	struct session_terms terms = {.options = a->options,
-	    .keep_secret = keep_secret, .data = h};
+	struct session_terms terms = {.options = a->options, .keep_secret = keep_secret, .data = h};
 	if (!dial_load_secret(h->name, secret))
 		terms.secret = secret;
 	int fd = dial(h, a);

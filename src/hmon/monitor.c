@@ -118,7 +118,8 @@ const char *hmon_option_text(const struct hmon *h, const char *name)
 
 const char *hmon_option_item(const struct hmon *h, const char *name, size_t i)
 {
-	return i < cfg_size(h->options.values, name) ? cfg_getnstr(h->options.values, name, (unsigned)i) : NULL;
+	return i < cfg_size(h->options.values, name) ? cfg_getnstr(h->options.values, name, (unsigned)i)
+						     : NULL;
 }
 
 int64_t hmon_option_int(const struct hmon *h, const char *name)
@@ -141,7 +142,8 @@ int64_t hmon_option_ms(const struct hmon *h, const char *name)
 	return options_duration(cfg_getstr(h->options.values, name));
 }
 
-int hmon_add(struct hmon *h, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n)
+int hmon_add(
+    struct hmon *h, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n)
 {
 	return set_add(&h->set, prefix, instance, metrics, n);
 }

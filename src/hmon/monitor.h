@@ -30,8 +30,8 @@ void monitor_release(struct hmon *h);
 /* Goes under another name from now on: -EINVAL when it is none (docs/hmon.md, "Stanzas"). */
 int monitor_name(struct hmon *h, const char *name);
 
-/* Takes options, anew if need be. On failure the monitor stands still, without metrics of hmon_add(), and `why`
- * says what is wrong. */
+/* Takes options, anew if need be. On failure the monitor stands still, without metrics of hmon_add(), and
+ * `why` says what is wrong. */
 int monitor_configure(struct hmon *h, const char *text, struct buf *why);
 /* One reading into the set. The error of read() is logged and returned; what it had set stays. */
 int monitor_read(struct hmon *h);

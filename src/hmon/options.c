@@ -35,7 +35,8 @@ static int check_duration(cfg_t *values, cfg_opt_t *opt)
 	const char *s = cfg_opt_getnstr(opt, 0);
 	if (!s || options_duration(s) >= 0)
 		return 0;
-	cfg_error(values, "'%s' is not a duration for '%s': expected 500ms, 10s, 5min, 1h", s, cfg_opt_name(opt));
+	cfg_error(
+	    values, "'%s' is not a duration for '%s': expected 500ms, 10s, 5min, 1h", s, cfg_opt_name(opt));
 	return -1;
 }
 
@@ -57,7 +58,8 @@ static cfg_opt_t known_option(const struct hmon_option *o)
 	case HMON_OPTION_TEXT:
 		return (cfg_opt_t)CFG_STR(o->name, (char *)(o->fallback ? o->fallback : ""), CFGF_NONE);
 	case HMON_OPTION_LIST:
-		return (cfg_opt_t)CFG_STR_LIST(o->name, (char *)(o->fallback ? o->fallback : "{}"), CFGF_NONE);
+		return (cfg_opt_t)CFG_STR_LIST(
+		    o->name, (char *)(o->fallback ? o->fallback : "{}"), CFGF_NONE);
 	case HMON_OPTION_INT:
 		return (cfg_opt_t)CFG_INT(o->name, o->fallback ? atol(o->fallback) : 0, CFGF_NONE);
 	case HMON_OPTION_NUMBER:

@@ -110,8 +110,13 @@ static void say_values(struct session *s, int64_t answer, int64_t time_ns)
 	}
 	buf_clear(&s->row);
 	row_encode(&s->row, s->full ? NULL : set->before, set->now, set->n);
-	struct xml_row row = {.answer = answer, .generation = s->generation, .sequence = ++s->sequence,
-	    .time_ns = time_ns, .full = s->full, .text = s->row.data, .len = s->row.len};
+	struct xml_row row = {.answer = answer,
+	    .generation = s->generation,
+	    .sequence = ++s->sequence,
+	    .time_ns = time_ns,
+	    .full = s->full,
+	    .text = s->row.data,
+	    .len = s->row.len};
 	xml_put_row(&s->stream.out, &row);
 	s->stream.out.failed |= s->row.failed;
 	set_sent(set);
@@ -179,8 +184,8 @@ static int configure(struct session *s, const char *text)
 	return r;
 }
 
-/* The first asks for all; a later one brings changed options. The node that started us says under which name (one
- * program may serve several sections). Measuring may take long, so the config goes first. */
+/* The first asks for all; a later one brings changed options. The node that started us says under which name
+ * (one program may serve several sections). Measuring may take long, so the config goes first. */
 static int on_describe(struct session *s, const struct msg *m)
 {
 	int64_t id = query_id(m);
@@ -287,8 +292,8 @@ static struct timespec until(int64_t at_ns)
 
 static int await(struct session *s, short *ret_socket, short *ret_end)
 {
-	struct pollfd fds[] = {
-	    {.fd = s->stream.fd, .events = stream_events(&s->stream)}, {.fd = s->h->end_fd, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = s->stream.fd, .events = stream_events(&s->stream)},
+	    {.fd = s->h->end_fd, .events = POLLIN}};
 	struct timespec left = until(s->tick.at_ns);
 	if (ppoll(fds, 2, s->tick.at_ns == INT64_MAX ? NULL : &left, NULL) < 0 && errno != EINTR)
 		return -errno;

@@ -130,7 +130,8 @@ static int on_stanza(void *data, const struct msg *m)
 	if (!strcmp(m->name, "config"))
 		take_config(n, m);
 	else if (!strcmp(m->name, "error"))
-		snprintf(n->errors + strlen(n->errors), sizeof n->errors - strlen(n->errors), "[%s]", m->text);
+		snprintf(
+		    n->errors + strlen(n->errors), sizeof n->errors - strlen(n->errors), "[%s]", m->text);
 	return 0;
 }
 
@@ -189,7 +190,8 @@ static void say(struct node *n, const char *s)
 static void greet(struct node *n, const char *section)
 {
 	char text[500];
-	snprintf(text, sizeof text, "<hmon version='1' role='vigiad'><config query='describe' id='1'>%s</config>", section);
+	snprintf(text, sizeof text,
+	    "<hmon version='1' role='vigiad'><config query='describe' id='1'>%s</config>", section);
 	say(n, text);
 }
 
@@ -204,7 +206,8 @@ static void listen_for(struct node *n, int milliseconds)
 		if (got > 0)
 			assert_int_equal(xml_feed(n->xml, bytes, (size_t)got), 0);
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = milliseconds - (int)((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000);
+		left = milliseconds -
+		       (int)((now.tv_sec - from.tv_sec) * 1000 + (now.tv_nsec - from.tv_nsec) / 1000000);
 	}
 }
 

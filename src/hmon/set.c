@@ -97,7 +97,8 @@ static bool is_there(const struct set *s, const char *prefix, const struct hmon_
 {
 	for (size_t i = 0; i < s->slots_n; i++) {
 		const struct slot *sl = &s->slots[i];
-		if (sl->group && !sl->dropped && same(sl->prefix, prefix) && !strcmp(sl->metric->name, first->name))
+		if (sl->group && !sl->dropped && same(sl->prefix, prefix) &&
+		    !strcmp(sl->metric->name, first->name))
 			return true;
 	}
 	return false;
@@ -112,7 +113,8 @@ static void place(struct set *s, size_t index, const struct hmon_metric *metric,
 	s->n++;
 }
 
-int set_add(struct set *s, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n)
+int set_add(
+    struct set *s, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n)
 {
 	if (!n)
 		return -EINVAL;
@@ -302,7 +304,8 @@ void set_means_take(struct set *s)
 		if (!m->n || s->slots[s->order[i]].metric->type != HMON_GAUGE)
 			continue;
 		double mean = m->sum / m->n;
-		s->now[i] = (struct value){.kind = VALUE_NUMBER, .number = (int64_t)(mean + (mean < 0 ? -0.5 : 0.5))};
+		s->now[i] =
+		    (struct value){.kind = VALUE_NUMBER, .number = (int64_t)(mean + (mean < 0 ? -0.5 : 0.5))};
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A monitor's metrics and their values. Two numberings: an *index* is what the monitor holds, and stays; a *position*
- * is the place in the announced config, and closes up when metrics go. Values stand by position, ready for a row.
+/* A monitor's metrics and their values. Two numberings: an *index* is what the monitor holds, and stays; a
+ * *position* is the place in the announced config, and closes up when metrics go. Values stand by position,
+ * ready for a row.
  */
 #ifndef VIGIA_HMON_SET_H
 #define VIGIA_HMON_SET_H
@@ -14,8 +15,8 @@ struct slot {
 	const struct hmon_metric *metric; /* NULL: free */
 	char *prefix;			  /* "net/eth0" or NULL; owned by the group's first */
 	int position;
-	unsigned group;			  /* how many this one leads; 0: not a first */
-	bool dropped;			  /* goes when the read is over */
+	unsigned group; /* how many this one leads; 0: not a first */
+	bool dropped;	/* goes when the read is over */
 };
 
 struct mean {
@@ -35,7 +36,8 @@ struct set {
 
 void set_release(struct set *s);
 /* As hmon_add(), hmon_drop(). */
-int set_add(struct set *s, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n);
+int set_add(
+    struct set *s, const char *prefix, const char *instance, const struct hmon_metric *metrics, size_t n);
 void set_drop(struct set *s, int first);
 /* Drops all but the first `keep` indices. */
 void set_drop_from(struct set *s, int keep);

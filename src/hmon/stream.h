@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HMON stream to the node over one connected socket: never blocks, one write a turn.
  *
- * What the peer does not take stays in `out`; the owner asks stream_clogged() before it makes more. While clogged
- * nothing is read either, so a peer that asks and never reads can't make it grow.
+ * What the peer does not take stays in `out`; the owner asks stream_clogged() before it makes more. While
+ * clogged nothing is read either, so a peer that asks and never reads can't make it grow.
  */
 #ifndef VIGIA_HMON_STREAM_H
 #define VIGIA_HMON_STREAM_H

@@ -20,10 +20,11 @@ static bool allowed(uint32_t c, size_t length)
 {
 	static const uint32_t least[] = {0, 0x20, 0x80, 0x800, 0x10000};
 	return c >= least[length] && c != 0x7f && (c < 0xd800 || c > 0xdfff) && c != 0xfffe && c != 0xffff &&
-	    c <= 0x10ffff;
+	       c <= 0x10ffff;
 }
 
-/* Bytes of the character at s; 0: not a good one. Stops at the NUL by itself, which is no continuation byte. */
+/* Bytes of the character at s; 0: not a good one. Stops at the NUL by itself, which is no continuation byte.
+ */
 static size_t character(const unsigned char *s)
 {
 	size_t n = expected_length(*s);

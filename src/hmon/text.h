@@ -5,9 +5,11 @@
 
 #include <stddef.h>
 
-/* Copies at most size-1 bytes of src, never half a character; what is not UTF-8 or not allowed in XML becomes '?'. */
+/* Copies at most size-1 bytes of src, never half a character; what is not UTF-8 or not allowed in XML becomes
+ * '?'. */
 void text_clean(char *to, size_t size, const char *src);
-/* Makes n bytes fit for a metric's name: what that can't have becomes '_'; so does '/', unless it is in `keep`. */
+/* Makes n bytes fit for a metric's name: what that can't have becomes '_'; so does '/', unless it is in
+ * `keep`. */
 void text_clean_name(char *s, const char *keep, size_t n);
 
 #endif

@@ -224,7 +224,8 @@ static void it_ends_when_told(void **state)
 
 static void real_plugins_are_understood(void **state)
 {
-	const char *argv[] = {"/usr/lib/nagios/plugins/check_load", "-w", "1000,1000,1000", "-c", "2000,2000,2000", NULL};
+	const char *argv[] = {
+	    "/usr/lib/nagios/plugins/check_load", "-w", "1000,1000,1000", "-c", "2000,2000,2000", NULL};
 	if (access(argv[0], X_OK)) {
 		print_message("# skipped: no package monitoring-plugins-basic\n");
 		skip();

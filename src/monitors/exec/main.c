@@ -54,14 +54,18 @@ static struct known *find(struct exec *e, const char *label)
 /* Only more decimals than announced, another unit or another type need a new announcement. */
 static bool fits(const struct known *k, const struct perf *p)
 {
-	return p->decimals <= k->perf.decimals && p->counter == k->perf.counter && !strcmp(p->unit, k->perf.unit);
+	return p->decimals <= k->perf.decimals && p->counter == k->perf.counter &&
+	       !strcmp(p->unit, k->perf.unit);
 }
 
 static void announce(struct hmon *h, struct known *k, const struct perf *p)
 {
 	k->perf = *p;
-	k->metric = (struct hmon_metric){.name = "", .type = p->counter ? HMON_COUNTER : HMON_GAUGE,
-	    .unit = k->perf.unit, .scale = p->decimals, .doc = k->perf.limits};
+	k->metric = (struct hmon_metric){.name = "",
+	    .type = p->counter ? HMON_COUNTER : HMON_GAUGE,
+	    .unit = k->perf.unit,
+	    .scale = p->decimals,
+	    .doc = k->perf.limits};
 	k->index = hmon_add(h, "perf", k->perf.label, &k->metric, 1);
 }
 
@@ -124,7 +128,8 @@ static void set_text(struct hmon *h, const struct exec *e)
 	char text[RUN_ERRORS_SIZE];
 	const char *said = e->output.text;
 	if (e->run.timed_out)
-		snprintf(text, sizeof text, "not done after %g s, so killed: %s", (double)e->limit_ms / 1000, said);
+		snprintf(text, sizeof text, "not done after %g s, so killed: %s", (double)e->limit_ms / 1000,
+		    said);
 	else if (WIFSIGNALED(e->run.status))
 		snprintf(text, sizeof text, "killed by signal %d: %s", WTERMSIG(e->run.status), said);
 	else
@@ -199,7 +204,8 @@ static void exec_stop(struct hmon *h)
 }
 
 static const struct hmon_option options[] = {
-    {"command", HMON_OPTION_LIST, NULL, "the plugin and its arguments: {\"/usr/lib/nagios/plugins/check_load\", ...}"},
+    {"command", HMON_OPTION_LIST, NULL,
+	"the plugin and its arguments: {\"/usr/lib/nagios/plugins/check_load\", ...}"},
     {"timeout", HMON_OPTION_DURATION, "10s", "after which it is killed, with all its processes"},
     {0},
 };

@@ -20,10 +20,34 @@ static bool is_blank(char c)
 static const struct {
 	const char *uom, *unit;
 } units[] = {
-    {"", "1"}, {"c", "1"}, {"s", "s"}, {"ms", "ms"}, {"us", "us"}, {"ns", "ns"}, {"%", "%"}, {"B", "By"},
-    {"b", "bit"}, {"KB", "kBy"}, {"kB", "kBy"}, {"MB", "MBy"}, {"GB", "GBy"}, {"TB", "TBy"}, {"PB", "PBy"},
-    {"KiB", "KiBy"}, {"MiB", "MiBy"}, {"GiB", "GiBy"}, {"TiB", "TiBy"}, {"PiB", "PiBy"}, {"C", "Cel"},
-    {"F", "[degF]"}, {"V", "V"}, {"A", "A"}, {"W", "W"}, {"Hz", "Hz"}, {"dBm", "dB[mW]"}, {"rpm", "/min"},
+    {"", "1"},
+    {"c", "1"},
+    {"s", "s"},
+    {"ms", "ms"},
+    {"us", "us"},
+    {"ns", "ns"},
+    {"%", "%"},
+    {"B", "By"},
+    {"b", "bit"},
+    {"KB", "kBy"},
+    {"kB", "kBy"},
+    {"MB", "MBy"},
+    {"GB", "GBy"},
+    {"TB", "TBy"},
+    {"PB", "PBy"},
+    {"KiB", "KiBy"},
+    {"MiB", "MiBy"},
+    {"GiB", "GiBy"},
+    {"TiB", "TiBy"},
+    {"PiB", "PiBy"},
+    {"C", "Cel"},
+    {"F", "[degF]"},
+    {"V", "V"},
+    {"A", "A"},
+    {"W", "W"},
+    {"Hz", "Hz"},
+    {"dBm", "dB[mW]"},
+    {"rpm", "/min"},
     {"RPM", "/min"},
 };
 
@@ -70,7 +94,7 @@ static const char *take_decimal(struct perf *p, const char *s)
 			continue;
 		p->decimals += point;
 		fits = fits && !__builtin_mul_overflow(p->number, 10, &p->number) &&
-		    !__builtin_add_overflow(p->number, *s - '0', &p->number);
+		       !__builtin_add_overflow(p->number, *s - '0', &p->number);
 	}
 	p->known = any && fits;
 	if (negative)
@@ -93,7 +117,8 @@ static const char *take_exponent(struct perf *p, const char *from)
 
 static bool is_exponent(const char *s)
 {
-	return (*s == 'e' || *s == 'E') && (is_digit(s[1]) || ((s[1] == '-' || s[1] == '+') && is_digit(s[2])));
+	return (*s == 'e' || *s == 'E') &&
+	       (is_digit(s[1]) || ((s[1] == '-' || s[1] == '+') && is_digit(s[2])));
 }
 
 static const char *take_number(struct perf *p, const char *s)

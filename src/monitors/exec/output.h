@@ -14,15 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PERF_MAX = 128, PERF_LABEL_SIZE = 96, PERF_UNIT_SIZE = 24, PERF_LIMITS_SIZE = 80, PERF_DECIMALS_MAX = 9 };
+enum {
+	PERF_MAX = 128,
+	PERF_LABEL_SIZE = 96,
+	PERF_UNIT_SIZE = 24,
+	PERF_LIMITS_SIZE = 80,
+	PERF_DECIMALS_MAX = 9
+};
 
 struct perf {
-	char label[PERF_LABEL_SIZE]; /* fit for a metric's name; unique in its output */
-	char unit[PERF_UNIT_SIZE];   /* UCUM */
+	char label[PERF_LABEL_SIZE];   /* fit for a metric's name; unique in its output */
+	char unit[PERF_UNIT_SIZE];     /* UCUM */
 	char limits[PERF_LIMITS_SIZE]; /* "warning 0:5, critical 0:10", for people; may be "" */
 	bool counter;
-	bool known;     /* false: the plugin could not tell ("U"), or it is no number of ours */
-	int decimals;   /* 0 to 9 */
+	bool known;	/* false: the plugin could not tell ("U"), or it is no number of ours */
+	int decimals;	/* 0 to 9 */
 	int64_t number; /* the value times 10^decimals */
 };
 

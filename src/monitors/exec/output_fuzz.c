@@ -7,7 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Labels and units must be fit for a config whatever comes: else one plugin could end the monitor's connection. */
+/* Labels and units must be fit for a config whatever comes: else one plugin could end the monitor's
+ * connection. */
 static void check(const struct perf *p)
 {
 	if (!*p->label || strpbrk(p->label, " /\"<>&*?") || p->decimals > PERF_DECIMALS_MAX || !*p->unit)

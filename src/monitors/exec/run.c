@@ -94,7 +94,8 @@ static void keep(char *to, size_t size, size_t *len, const char *bytes, size_t n
 	to[*len] = '\0';
 }
 
-/* What is there now. At its end, or when there is too much, the descriptor is closed (SIGPIPE ends a flood). */
+/* What is there now. At its end, or when there is too much, the descriptor is closed (SIGPIPE ends a flood).
+ */
 static void drain(int *fd, char *to, size_t size, size_t *len, int64_t *left)
 {
 	char bytes[8192];
@@ -112,7 +113,8 @@ static void drain_both(struct run *r, struct child *c)
 	drain(&c->err, r->errors, sizeof r->errors, &r->errors_len, &c->left);
 }
 
-/* Until it ends (also when a child of its own keeps the pipes open), the time is over or we are told to end. */
+/* Until it ends (also when a child of its own keeps the pipes open), the time is over or we are told to end.
+ */
 static int listen_to(struct run *r, struct child *c, int64_t until_ns, int end_fd)
 {
 	for (;;) {

@@ -9,8 +9,9 @@
 #include <string.h>
 
 /* Those without a block device that still hold data. "fuse." stands for all of its kinds. */
-static const char *const deviceless[] = {"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "lustre", "beegfs", "gpfs",
-    "glusterfs", "orangefs", "pvfs2", "panfs", "virtiofs", "overlay", "tmpfs", "zfs", "btrfs", "bcachefs", "fuse."};
+static const char *const deviceless[] = {"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "lustre",
+    "beegfs", "gpfs", "glusterfs", "orangefs", "pvfs2", "panfs", "virtiofs", "overlay", "tmpfs", "zfs",
+    "btrfs", "bcachefs", "fuse."};
 
 static bool holds_data(const char *type, const char *device)
 {
@@ -102,7 +103,7 @@ static bool parse_line(struct mount *m, char *line)
 		return false;
 	*dash = '\0';
 	return sscanf(line, "%*d %*d %u:%u %*s %ms", &m->major, &m->minor, &m->path) == 3 &&
-	    sscanf(dash + 3, "%ms %ms", &m->type, &m->device) == 2;
+	       sscanf(dash + 3, "%ms %ms", &m->type, &m->device) == 2;
 }
 
 static int take_line(struct mounts *all, char *line)
@@ -113,7 +114,7 @@ static int take_line(struct mounts *all, char *line)
 		unescape(m.path);
 		unescape(m.device);
 		good = holds_data(m.type, m.device) && !is_private(m.path, m.type) && !have_device(all, &m) &&
-		    !have_path(all, m.path) && all->n < MOUNTS_MAX;
+		       !have_path(all, m.path) && all->n < MOUNTS_MAX;
 	}
 	if (good && !(m.instance = instance_of(m.path))) {
 		mount_release(&m);

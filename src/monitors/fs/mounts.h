@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mounted file systems that hold data: on a disk, on the network, or in memory for users (tmpfs); each once,
- * however often it is bound. Kernel views (proc, sysfs, cgroup ...) are none. */
+/* The mounted file systems that hold data: on a disk, on the network, or in memory for users (tmpfs); each
+ * once, however often it is bound. Kernel views (proc, sysfs, cgroup ...) are none. */
 #ifndef VIGIA_MONITORS_FS_MOUNTS_H
 #define VIGIA_MONITORS_FS_MOUNTS_H
 
@@ -9,8 +9,8 @@
 enum { MOUNTS_MAX = 256 };
 
 struct mount {
-	char *path;	 /* where it is mounted */
-	char *instance;	 /* the path as systemd names mount units: "-", "var-lib", "srv-my\x2ddata" */
+	char *path;	/* where it is mounted */
+	char *instance; /* the path as systemd names mount units: "-", "var-lib", "srv-my\x2ddata" */
 	char *device, *type;
 	unsigned major, minor;
 };

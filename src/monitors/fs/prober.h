@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Asks file systems for their sizes, any of which may never answer (a dead NFS server): the asking is done by a thread.
+/* Asks file systems for their sizes, any of which may never answer (a dead NFS server): the asking is done by
+ * a thread.
  *
- * One thread asks them all, in turn. If it is stuck in one for longer than the limit, it is left there, another takes
- * over the rest, and that file system counts as hung until the stuck call comes back: so a dead server costs one
- * thread, whoever else is asked is late by the limit at most, once.
+ * One thread asks them all, in turn. If it is stuck in one for longer than the limit, it is left there,
+ * another takes over the rest, and that file system counts as hung until the stuck call comes back: so a dead
+ * server costs one thread, whoever else is asked is late by the limit at most, once.
  */
 #ifndef VIGIA_MONITORS_FS_PROBER_H
 #define VIGIA_MONITORS_FS_PROBER_H

@@ -100,18 +100,20 @@ static bool is_there(const char *name)
 	return find(name, &v);
 }
 
-static const char stat2[] = "cpu  10 20 30 40 50 60 70 80 90 100\n"
-			    "cpu0 1 2 3 4 5 6 7 8 9 10\n"
-			    "cpu1 11 12 13 14 15 16 17 18 19 20\n"
-			    "intr 500 1 2 3\nctxt 600\nbtime 700\nprocesses 800\nprocs_running 2\nprocs_blocked 1\n"
-			    "softirq 66 1 2 3 4 5 6 7 8 9 10\n";
+static const char stat2[] =
+    "cpu  10 20 30 40 50 60 70 80 90 100\n"
+    "cpu0 1 2 3 4 5 6 7 8 9 10\n"
+    "cpu1 11 12 13 14 15 16 17 18 19 20\n"
+    "intr 500 1 2 3\nctxt 600\nbtime 700\nprocesses 800\nprocs_running 2\nprocs_blocked 1\n"
+    "softirq 66 1 2 3 4 5 6 7 8 9 10\n";
 
 static void each_line_becomes_its_metrics(void **state)
 {
 	put("stat", stat2);
 	put("loadavg", "0.30 1.05 12.00 2/91 7850\n");
 	put("uptime", "123.45 200.00\n");
-	put("meminfo", "MemTotal:       1000 kB\nActive(anon):    5 kB\nHugePages_Total:   3\nSwapFree:  7 kB\n");
+	put("meminfo",
+	    "MemTotal:       1000 kB\nActive(anon):    5 kB\nHugePages_Total:   3\nSwapFree:  7 kB\n");
 	put("vmstat", "nr_free_pages 9\npgfault 18446744073709551615\n");
 	put("pressure/io", "some avg10=1.25 avg60=0.50 avg300=0.00 total=1234567\n"
 			   "full avg10=0.10 avg60=0.00 avg300=0.00 total=99\n");

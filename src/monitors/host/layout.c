@@ -146,7 +146,8 @@ static struct words split(const struct shape *shape, const char *s)
 	return w;
 }
 
-static int learn_line(struct line *line, const struct words *w, const struct shape *shape, layout_decide_fn *decide)
+static int learn_line(
+    struct line *line, const struct words *w, const struct shape *shape, layout_decide_fn *decide)
 {
 	*line = (struct line){.first = -1};
 	int r = decide(w, line);
@@ -168,7 +169,8 @@ static struct line *more_lines(struct layout *l)
 	return &l->lines[l->n++];
 }
 
-static int learn_lines(struct layout *l, const struct shape *shape, layout_decide_fn *decide, const char *text)
+static int learn_lines(
+    struct layout *l, const struct shape *shape, layout_decide_fn *decide, const char *text)
 {
 	for (const char *s = skip_header(shape, text); *s; s = next_line(s)) {
 		struct words w = split(shape, s);
@@ -187,8 +189,9 @@ static bool same(const char *a, const char *b)
 
 static bool same_metrics(const struct line *a, const struct line *b)
 {
-	return a->n == b->n && a->first >= 0 && same(a->prefix, b->prefix) && same(a->instance, b->instance) &&
-	    (a->own && b->own ? !strcmp(a->own->name, b->own->name) : a->metrics == b->metrics);
+	return a->n == b->n && a->first >= 0 && same(a->prefix, b->prefix) &&
+	       same(a->instance, b->instance) &&
+	       (a->own && b->own ? !strcmp(a->own->name, b->own->name) : a->metrics == b->metrics);
 }
 
 /* The metrics of an old line that measured the same go on under it. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file of /proc as lines of numbers: what stood where the last time is learned once, then each reading only compares
- * the words that name a line and takes the numbers after them.
+/* A file of /proc as lines of numbers: what stood where the last time is learned once, then each reading only
+ * compares the words that name a line and takes the numbers after them.
  *
  *   cpu0 313 166 266 139868             key "cpu0", four numbers
  *   MemTotal:   6089392 kB              key "MemTotal:", one
@@ -20,16 +20,16 @@
 
 /* What a line measures, decided when it is learned. */
 struct line {
-	char *key;		 /* as it stands; NULL: the line has none */
+	char *key; /* as it stands; NULL: the line has none */
 	size_t key_len;
-	char *instance;		 /* of the group below; NULL: none */
+	char *instance; /* of the group below; NULL: none */
 	const char *prefix;
 	struct hmon_metric *own; /* a metric made for this line alone, or NULL */
 	const struct hmon_metric *metrics;
 	const uint16_t *factors; /* each number times this; NULL: 1 */
 	size_t n;		 /* numbers taken; 0: none */
 	int first;		 /* index of their metrics */
-	bool whole;		 /* key is the rest of the line: nothing is measured while it stays the same */
+	bool whole; /* key is the rest of the line: nothing is measured while it stays the same */
 };
 
 /* How a file's lines look. */
@@ -54,7 +54,8 @@ struct words {
 	const char *end;     /* of the line */
 };
 
-/* Decides: fills what it wants of *line (prefix, instance, metrics, n ...); a key is already there. 0 or -ENOMEM. */
+/* Decides: fills what it wants of *line (prefix, instance, metrics, n ...); a key is already there. 0 or
+ * -ENOMEM. */
 typedef int layout_decide_fn(const struct words *w, struct line *line);
 
 /* Learns text (NUL-terminated) and moves h's metrics from `old` to it: those in both keep their indices.

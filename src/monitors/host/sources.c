@@ -13,9 +13,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-/* --- what the lines hold: the kernel's Documentation/filesystems/proc.rst, admin-guide/iostats.rst, accounting/psi.rst.
- * Processor times are in hundredths of a second (USER_HZ) on every machine of ours, so scale 2 takes them as they are.
- * Tables end with a nameless entry, which --help wants; n never counts it. */
+/* --- what the lines hold: the kernel's Documentation/filesystems/proc.rst, admin-guide/iostats.rst,
+ * accounting/psi.rst. Processor times are in hundredths of a second (USER_HZ) on every machine of ours, so
+ * scale 2 takes them as they are. Tables end with a nameless entry, which --help wants; n never counts it. */
 
 static const struct hmon_metric cpu[] = {
     {"user", HMON_COUNTER, "s", 2, "time in programs, niced ones aside"},
@@ -40,7 +40,8 @@ static const struct hmon_metric kernel[] = {
     {"tasks_blocked", HMON_GAUGE, "1", 0, "tasks that wait for a disk"},
     {0},
 };
-static const char *const kernel_keys[] = {"intr", "ctxt", "btime", "processes", "procs_running", "procs_blocked"};
+static const char *const kernel_keys[] = {
+    "intr", "ctxt", "btime", "processes", "procs_running", "procs_blocked"};
 
 static const struct hmon_metric softirq[] = {
     {"total", HMON_COUNTER, "1", 0, "soft interrupts served"},
@@ -144,7 +145,8 @@ const struct hmon_family host_families[] = {
 
 /* --- what a line measures --- */
 
-static void measures(struct line *line, const char *prefix, const struct hmon_metric *metrics, size_t n, size_t there)
+static void measures(
+    struct line *line, const char *prefix, const struct hmon_metric *metrics, size_t n, size_t there)
 {
 	line->prefix = prefix;
 	line->metrics = metrics;
@@ -232,7 +234,8 @@ static int names_metric(struct line *line, const char *prefix, const struct hmon
 	return 0;
 }
 
-/* "HugePages_Total" and "Active(anon)" as huge_pages_total and active_anon; 'A' after a small letter begins a word. */
+/* "HugePages_Total" and "Active(anon)" as huge_pages_total and active_anon; 'A' after a small letter begins a
+ * word. */
 static void tidy(char *to, size_t size, const char *s, size_t len)
 {
 	size_t n = 0;
@@ -267,8 +270,9 @@ static int decide_memory(const struct words *w, struct line *line)
 
 static bool is_counter(const char *name)
 {
-	static const char *const counters[] = {"nr_dirtied", "nr_written", "nr_throttled_written", "nr_vmscan_write",
-	    "nr_vmscan_immediate_reclaim", "nr_foll_pin_acquired", "nr_foll_pin_released", "nr_tlb_"};
+	static const char *const counters[] = {"nr_dirtied", "nr_written", "nr_throttled_written",
+	    "nr_vmscan_write", "nr_vmscan_immediate_reclaim", "nr_foll_pin_acquired", "nr_foll_pin_released",
+	    "nr_tlb_"};
 	for (size_t i = 0; i < COUNT(counters); i++)
 		if (begins(name, counters[i]))
 			return true;

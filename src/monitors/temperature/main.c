@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the hardware monitoring chips say: temperatures, fans, voltages, by libsensors and so under the labels of
- * sensors3.conf. Reading a chip may take long or hang: hence a process of its own. */
+/* What the hardware monitoring chips say: temperatures, fans, voltages, by libsensors and so under the labels
+ * of sensors3.conf. Reading a chip may take long or hang: hence a process of its own. */
 #include <dirent.h>
 #include <errno.h>
 #include <sensors/error.h>
@@ -34,13 +34,15 @@ static const struct kind {
 	const char *prefix;
 	const struct hmon_metric *metric;
 } kinds[] = {
-    {SENSORS_FEATURE_TEMP, SENSORS_SUBFEATURE_TEMP_INPUT, SENSORS_SUBFEATURE_UNKNOWN, "temperature", temperature},
+    {SENSORS_FEATURE_TEMP, SENSORS_SUBFEATURE_TEMP_INPUT, SENSORS_SUBFEATURE_UNKNOWN, "temperature",
+	temperature},
     {SENSORS_FEATURE_FAN, SENSORS_SUBFEATURE_FAN_INPUT, SENSORS_SUBFEATURE_UNKNOWN, "fan", fan},
     {SENSORS_FEATURE_IN, SENSORS_SUBFEATURE_IN_INPUT, SENSORS_SUBFEATURE_UNKNOWN, "voltage", voltage},
     {SENSORS_FEATURE_CURR, SENSORS_SUBFEATURE_CURR_INPUT, SENSORS_SUBFEATURE_UNKNOWN, "current", current},
     {SENSORS_FEATURE_POWER, SENSORS_SUBFEATURE_POWER_INPUT, SENSORS_SUBFEATURE_POWER_AVERAGE, "power", power},
     {SENSORS_FEATURE_ENERGY, SENSORS_SUBFEATURE_ENERGY_INPUT, SENSORS_SUBFEATURE_UNKNOWN, "energy", energy},
-    {SENSORS_FEATURE_HUMIDITY, SENSORS_SUBFEATURE_HUMIDITY_INPUT, SENSORS_SUBFEATURE_UNKNOWN, "humidity", humidity},
+    {SENSORS_FEATURE_HUMIDITY, SENSORS_SUBFEATURE_HUMIDITY_INPUT, SENSORS_SUBFEATURE_UNKNOWN, "humidity",
+	humidity},
 };
 
 static const struct hmon_family families[] = {
@@ -76,7 +78,8 @@ static const struct kind *kind_of(const sensors_feature *f)
 	return NULL;
 }
 
-static const sensors_subfeature *value_of(const sensors_chip_name *chip, const sensors_feature *f, const struct kind *k)
+static const sensors_subfeature *value_of(
+    const sensors_chip_name *chip, const sensors_feature *f, const struct kind *k)
 {
 	const sensors_subfeature *s = sensors_get_subfeature(chip, f, k->value);
 	if (!s && k->or_value != SENSORS_SUBFEATURE_UNKNOWN)
@@ -96,7 +99,8 @@ static int add_metric(struct hmon *h, const char *prefix, const char *label, con
 	return hmon_add(h, prefix, longer, m, 1);
 }
 
-static int add_sensor(struct hmon *h, struct temperature *t, const sensors_chip_name *chip, const sensors_feature *f)
+static int add_sensor(
+    struct hmon *h, struct temperature *t, const sensors_chip_name *chip, const sensors_feature *f)
 {
 	const struct kind *k = kind_of(f);
 	const sensors_subfeature *value = k ? value_of(chip, f, k) : NULL;
@@ -127,7 +131,8 @@ static int add_all(struct hmon *h, struct temperature *t)
 	return r;
 }
 
-/* Names of what there is in /sys/class/hwmon, whatever their order: when it changes, libsensors has to start over. */
+/* Names of what there is in /sys/class/hwmon, whatever their order: when it changes, libsensors has to start
+ * over. */
 static uint64_t chips_now(void)
 {
 	DIR *d = opendir("/sys/class/hwmon");

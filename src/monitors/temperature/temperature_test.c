@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chips that never were: a made-up sysfs tree, bound where libsensors looks (it knows /sys only), in a mount namespace of
- * this process. That takes root; without it these tests are skipped. */
+/* Chips that never were: a made-up sysfs tree, bound where libsensors looks (it knows /sys only), in a mount
+ * namespace of this process. That takes root; without it these tests are skipped. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
