@@ -223,9 +223,18 @@ class Cluster:
         wait_for(self.all_up, 20, "all nodes up")
         return self
 
-    def all_up(self):
+    def start_unwatched(self):
+        for d in self.daemons.values():
+            d.start()
+        wait_for(lambda: len(self.nodes()) == len(self.daemons), 20, "all nodes registered")
+        return self
+
+    def nodes(self):
         with self.master.client() as c:
-            nodes = list(c.nodes())
+            return list(c.nodes())
+
+    def all_up(self):
+        nodes = self.nodes()
         return len(nodes) == len(self.daemons) and all(n.state == "up" for n in nodes)
 
     @property

@@ -40,6 +40,7 @@ struct service {
 
 struct core_limits {
 	unsigned connections;	/* all */
+	unsigned connections_per_uid; /* on the Unix socket; root and the daemon's own user are not counted */
 	size_t pending;		/* bytes waiting for a peer */
 	unsigned calls;		/* under way on one connection */
 	int64_t opening_ns;	/* from accept to the root, and to registration */

@@ -404,6 +404,16 @@ static void learn_address(struct peer *p, int fd)
 	snprintf(p->address, sizeof p->address, "uid %d", (int)p->uid);
 }
 
+static bool uid_allowed(const struct core *core, const struct peer *p)
+{
+	unsigned n = 0;
+	if (p->uid == (uid_t)-1 || peer_trusted(p))
+		return true;
+	for (const struct peer *other = core->peers; other; other = other->next)
+		n += other->uid == p->uid;
+	return n < core->limits.connections_per_uid;
+}
+
 static int peer_new(struct core *core, int fd, struct peer **ret)
 {
 	if (core->figures.peers >= core->limits.connections)
@@ -414,7 +424,7 @@ static int peer_new(struct core *core, int fd, struct peer **ret)
 	p->core = core;
 	p->since_ns = (int64_t)uv_hrtime();
 	learn_address(p, fd);
-	p->xml = xml_new(&sink, p);
+	p->xml = uid_allowed(core, p) ? xml_new(&sink, p) : NULL;
 	int r = p->xml ? stream_new(&p->stream, &core->net, fd, &events, p) : -ENOMEM;
 	if (r) {
 		xml_free(p->xml);

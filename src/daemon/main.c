@@ -68,27 +68,32 @@ static void free_list(char **list)
 	free(list);
 }
 
+static struct step_rules rules_of(void *data, const char *node)
+{
+	const struct conf_watch *w = conf_watch_of(d.conf, node);
+	return (struct step_rules){.interval_ns = w->on ? w->beat_interval_ns : 0, .late_ns = w->late_ns,
+	    .down_ns = w->down_ns, .ack_ns = w->late_ns, .grace_ns = d.conf->master.grace_ns,
+	    .busy_turns_down = true};
+}
+
 static struct health_options options_of(const struct conf *c, char **masters)
 {
-	const struct conf_watch *w = &c->master.watch;
 	struct health_options o = {.name = c->name, .state_directory = d.state,
 	    .masters = (const char *const *)masters, .send_ns = c->node.send_ns,
 	    .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
 	    .nodes_max = (unsigned)c->limits.nodes, .monitors_max = (unsigned)c->limits.monitors_per_node,
-	    .watch = w->on,
+	    .rules_of = rules_of,
 	    .history_options = {.path = d.history_path, .keep_ns = c->history.keep_ns,
 		.keep_bytes = c->history.size, .thin_after_ns = c->history.thin_after_ns,
 		.thin_step_ns = c->history.thin_step_ns, .sync_ns = c->history.sync_ns,
 		.queue_bytes = 64 << 20}};
-	o.rules = (struct step_rules){.interval_ns = w->beat_interval_ns, .late_ns = w->late_ns,
-	    .down_ns = w->down_ns, .ack_ns = w->late_ns, .grace_ns = c->master.grace_ns, .busy_turns_down = true};
 	return o;
 }
 
 static struct core_limits limits_of(const struct conf *c)
 {
 	return (struct core_limits){.connections = (unsigned)c->limits.connections,
-	    .pending = (size_t)c->limits.pending, .calls = (unsigned)c->limits.queries, .opening_ns = 10000000000};
+	    .connections_per_uid = (unsigned)c->limits.connections_per_uid, .pending = (size_t)c->limits.pending, .calls = (unsigned)c->limits.queries, .opening_ns = 10000000000};
 }
 
 static int start_monitors(const struct conf *c)

@@ -28,8 +28,9 @@ struct health_options {
 	bool history;
 	struct history_options history_options;
 	unsigned nodes_max, monitors_max;
-	struct step_rules rules; /* of watching nodes */
-	bool watch;
+	/* How a node is watched; interval_ns 0: not. */
+	struct step_rules (*rules_of)(void *data, const char *node);
+	void *rules_data;
 };
 
 struct event {

@@ -26,6 +26,11 @@ static const char *const event_kinds[] = {
     [STEP_LEFT] = "node-left",
 };
 
+static struct step_rules rules_of(const struct health *h, const struct node *n)
+{
+	return h->options.rules_of(h->options.rules_data, n->name);
+}
+
 static void tell(struct health *h, struct node *n)
 {
 	n->since_ns = clock_wall_ns();
@@ -117,7 +122,7 @@ static enum heartbeat_transport transport_named(const char *name)
 
 static void start_beats(struct health *h, struct node *n, enum heartbeat_transport transport)
 {
-	const struct step_rules *rules = &h->options.rules;
+	struct step_rules chosen = rules_of(h, n), *rules = &chosen;
 	struct watch *w = calloc(1, sizeof *w);
 	if (!w)
 		return;
@@ -177,8 +182,8 @@ static void input(struct health *h, struct node *n, const struct step_rules *rul
 
 void watch_connected(struct health *h, struct node *n, const char *transport)
 {
-	struct step_rules rules = h->options.rules;
-	enum heartbeat_transport t = h->options.watch ? transport_named(transport) : HEARTBEAT_OFF;
+	struct step_rules rules = rules_of(h, n);
+	enum heartbeat_transport t = rules.interval_ns ? transport_named(transport) : HEARTBEAT_OFF;
 	stop_beats(n);
 	if (t == HEARTBEAT_OFF)
 		rules.interval_ns = 0;
@@ -196,7 +201,8 @@ void watch_disconnected(struct health *h, struct node *n, enum step_kind how)
 	stop_beats(n);
 	n->transport = "none";
 	enum step_state before = n->step.state;
-	input(h, n, &h->options.rules, how);
+	struct step_rules rules = rules_of(h, n);
+	input(h, n, &rules, how);
 	if (how != STEP_LEAVE && n->step.state != STEP_LEFT && n->step.state != STEP_DOWN && before != STEP_DOWN) {
 		n->step.state = STEP_DOWN;
 		n->step.reason = how == STEP_LOST ? STEP_UNREACHABLE : STEP_CLOSED;
@@ -207,8 +213,9 @@ void watch_disconnected(struct health *h, struct node *n, enum step_kind how)
 /* Known from before this start: awaited for the grace. */
 void watch_known(struct health *h, struct node *n)
 {
-	step_init(&n->step, &h->options.rules);
-	input(h, n, &h->options.rules, STEP_AWAITED);
+	struct step_rules rules = rules_of(h, n);
+	step_init(&n->step, &rules);
+	input(h, n, &rules, STEP_AWAITED);
 }
 
 void watch_forget(struct health *h, struct node *n)
@@ -218,6 +225,8 @@ void watch_forget(struct health *h, struct node *n)
 
 void watch_tick(struct health *h, struct node *n, int64_t now_ns)
 {
-	if (!n->watch && !n->self && n->step.next_ns <= now_ns)
-		input(h, n, &h->options.rules, STEP_TICK);
+	if (n->watch || n->self || n->step.next_ns > now_ns)
+		return;
+	struct step_rules rules = rules_of(h, n);
+	input(h, n, &rules, STEP_TICK);
 }
