@@ -202,12 +202,12 @@ static void settle_probe(struct heartbeat *h, short revents, int64_t now)
 	h->news = true;
 }
 
+/* Connections that begin together do not beat together. */
 static int64_t first_beat(const struct heartbeat *h, int64_t now)
 {
-	/* Connections that begin together do not beat together. */
-	uint32_t spread = (uint32_t)h->fd * 2654435761U >> 22;
+	uint32_t phase = (uint32_t)h->fd * 2654435761U >> 22;
 
-	return now + h->interval_ns * spread / 1024;
+	return now + h->interval_ns * phase / 1024;
 }
 
 static void begin(struct heartbeat *h, enum heartbeat_transport transport, int64_t now)
@@ -263,9 +263,11 @@ static void judge(struct heartbeat *h, int64_t now)
 
 static void notice_own_pause(struct heartbeat *h, int64_t now)
 {
-	int64_t slack = within(pulse(h) / 4, 20 * MS, 1000 * MS);
+	const int64_t least = 20 * MS;
 
-	if (h->due_ns != NEVER && now - h->due_ns > slack)
+	if (now - least <= h->due_ns)
+		return;
+	if (now - h->due_ns > within(pulse(h) / 4, least, 1000 * MS))
 		pause_for(h, now, now - h->due_ns);
 }
 
@@ -384,9 +386,9 @@ static int create(int fd, const struct heartbeat_config *c, void *owner, int64_t
 
 	if (r < 0)
 		return r;
-	h = calloc(1, sizeof *h);
-	if (!h)
+	if (posix_memalign((void **)&h, 64, sizeof *h))
 		return -ENOMEM;
+	*h = (struct heartbeat){0};
 	h->fd = fd;
 	h->watching = watching;
 	h->interval_ns = c->transport == HEARTBEAT_OFF ? 0 : c->interval_ns;

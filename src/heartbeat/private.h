@@ -9,24 +9,18 @@
 #include "heartbeat/probe.h"
 #include "heartbeat/witness.h"
 
+/* What a beat touches comes first and fills three cache lines: with thousands of connections that is the
+ * price. */
 struct heartbeat {
 	struct step step;
-	struct step_rules rules;
-	void (*changed)(struct heartbeat *h, void *owner);
-	int (*write_beat)(struct heartbeat *h, void *owner);
-	void *owner;
-	struct heartbeat_thread *thread;
-	int64_t interval_ns;
-	int64_t due_ns;	 /* what heartbeat_next() said last */
+	int64_t due_ns; /* what heartbeat_next() said last */
+
 	int64_t beat_ns; /* watching: the next beat; answering: the next look at a silent one */
 	int64_t look_ns; /* while marked or owing: look again */
 	int64_t sent_ns;
 	struct heartbeat_counts counts;
-	struct probe probe;
-	struct witness_keepalive before;
+	struct heartbeat_thread *thread;
 	int fd;
-	uint32_t acked;
-	unsigned late_beats, down_beats;
 	uint32_t slot;	   /* thread.c */
 	uint8_t transport; /* enum heartbeat_transport */
 	bool watching;
@@ -36,6 +30,17 @@ struct heartbeat {
 	bool marked;	  /* an urgent byte is here that our reader has not passed */
 	bool asking;	  /* keepalive is ours; `before` is the owner's */
 	bool news;
+
+	int64_t interval_ns;
+	struct step_rules rules;
+	void (*changed)(struct heartbeat *h, void *owner);
+
+	int (*write_beat)(struct heartbeat *h, void *owner);
+	void *owner;
+	struct probe probe;
+	struct witness_keepalive before;
+	uint32_t acked;
+	unsigned late_beats, down_beats;
 };
 
 /* All take NULL. */
