@@ -3,6 +3,9 @@
  * them different each time. Prints the master's processor time per sample, over SECONDS after all have registered.
  *
  *   load HOST PORT MASTER_PID NODES METRICS CHANGING SECONDS
+ *
+ * All dial at once, as after a master's restart; how long until the last has registered, and how many the kernel's
+ * listen queue turned away, is printed too. SECONDS 0: only that.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -14,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -31,7 +34,7 @@ struct player {
 	uint64_t sequence;
 	struct value *before, *now;
 	char secret[64];
-	bool registered, ready;
+	bool introduced, ready;
 };
 
 static int nodes_n, metrics_n, changing, ready_n;
@@ -143,15 +146,15 @@ static void dial(struct player *p, int i, const struct sockaddr_in *to)
 {
 	/* From many addresses of the loopback range: ports don't run out. */
 	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000100u + (unsigned)i / 1000)};
-	p->fd = socket(AF_INET, SOCK_STREAM, 0);
+	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	int on = 1;
 	setsockopt(p->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-	if (bind(p->fd, (struct sockaddr *)&from, sizeof from) || connect(p->fd, (const struct sockaddr *)to, sizeof *to)) {
+	if (bind(p->fd, (struct sockaddr *)&from, sizeof from) ||
+	    (connect(p->fd, (const struct sockaddr *)to, sizeof *to) && errno != EINPROGRESS)) {
 		fprintf(stderr, "load: connecting node %d: %s\n", i, strerror(errno));
 		exit(1);
 	}
 	setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	fcntl(p->fd, F_SETFL, O_NONBLOCK);
 	p->before = calloc((size_t)metrics_n, sizeof *p->before);
 	p->now = calloc((size_t)metrics_n, sizeof *p->now);
 	for (int k = 0; k < metrics_n; k++)
@@ -192,6 +195,50 @@ static void drain(struct player *p)
 	}
 }
 
+/* What full listen queues of this network namespace have turned away. */
+static long listen_drops(void)
+{
+	char names[8192], numbers[8192];
+	long drops = 0;
+	FILE *f = fopen("/proc/net/netstat", "r");
+	while (f && fgets(names, sizeof names, f) && fgets(numbers, sizeof numbers, f)) {
+		char *name_at, *number_at, *name = strtok_r(names, " ", &name_at);
+		for (char *n = strtok_r(numbers, " ", &number_at); n && name;
+		     n = strtok_r(NULL, " ", &number_at), name = strtok_r(NULL, " ", &name_at))
+			if (!strcmp(name, "ListenDrops") || !strcmp(name, "ListenOverflows"))
+				drops += atol(n);
+	}
+	if (f)
+		fclose(f);
+	return drops;
+}
+
+static void register_all(int64_t begun_ns)
+{
+	struct pollfd *polls = calloc((size_t)nodes_n, sizeof *polls);
+	for (int i = 0; i < nodes_n; i++)
+		polls[i] = (struct pollfd){.fd = players[i].fd, .events = POLLOUT};
+	while (ready_n < nodes_n) {
+		poll(polls, (nfds_t)nodes_n, 1000);
+		for (int i = 0; i < nodes_n; i++) {
+			struct player *p = &players[i];
+			if (!polls[i].revents || p->ready)
+				continue;
+			if (!p->introduced)
+				introduce(p, i);
+			else
+				drain(p);
+			p->introduced = true;
+			polls[i].events = p->ready ? 0 : POLLIN;
+		}
+		if (now_ns(CLOCK_MONOTONIC) - begun_ns > 60000000000LL) {
+			fprintf(stderr, "load: only %d of %d registered\n", ready_n, nodes_n);
+			exit(1);
+		}
+	}
+	free(polls);
+}
+
 /* A second's periods, spread over it in slices, as nodes' clocks would have it. */
 static void play_second(int64_t begin_ns, struct buf *b, struct buf *text)
 {
@@ -228,19 +275,17 @@ int main(int argc, char **argv)
 	players = calloc((size_t)nodes_n, sizeof *players);
 	make_config();
 	int64_t begun = now_ns(CLOCK_MONOTONIC);
-	for (int i = 0; i < nodes_n; i++) {
+	long drops = listen_drops();
+	for (int i = 0; i < nodes_n; i++)
 		dial(&players[i], i, &to);
-		introduce(&players[i], i);
-	}
-	while (ready_n < nodes_n) {
-		for (int i = 0; i < nodes_n; i++)
-			drain(&players[i]);
-		if (now_ns(CLOCK_MONOTONIC) - begun > 60000000000LL) {
-			fprintf(stderr, "load: only %d of %d registered\n", ready_n, nodes_n);
-			return 1;
-		}
-	}
+	register_all(begun);
+	drops = listen_drops() - drops;
 	double registered = (double)(now_ns(CLOCK_MONOTONIC) - begun) / 1e9;
+	if (!seconds) {
+		printf("{\"nodes\": %d, \"registered_s\": %.3f, \"listen_drops\": %ld, \"core_s\": %.3f}\n", nodes_n,
+		    registered, drops, (double)cpu_of(pid) / 1e9);
+		return 0;
+	}
 	struct buf b = BUF_INIT, text = BUF_INIT;
 	int64_t next = now_ns(CLOCK_MONOTONIC);
 	for (int s = 0; s < 3; s++, next += 1000000000LL) /* full rows, tables growing: not measured */

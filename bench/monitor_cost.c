@@ -74,15 +74,17 @@ static void tell_memory(pid_t pid)
 	printf("private %ld KiB\n", private_kib);
 }
 
-static size_t count(const char *bytes, const char *what)
+/* Adds the metrics in the bytes; each config starts over. */
+static void count_metrics(size_t *metrics, const char *bytes)
 {
-	size_t n = 0;
-	for (const char *s = bytes; (s = strstr(s, what)); s++)
-		n++;
-	return n;
+	for (const char *s = bytes; (s = strchr(s, '<')); s++) {
+		if (!strncmp(s, "<config ", 8))
+			*metrics = 0;
+		*metrics += !strncmp(s, "<metric ", 8);
+	}
 }
 
-/* Bytes that came within the time; the metrics they announce are added up. */
+/* Bytes that came within the time; the last config's metrics are counted. */
 static size_t drain(int fd, double seconds, size_t *metrics)
 {
 	static char bytes[1 << 16];
@@ -98,7 +100,7 @@ static size_t drain(int fd, double seconds, size_t *metrics)
 		}
 		bytes[n] = '\0';
 		all += (size_t)n;
-		*metrics += count(bytes, "<metric ");
+		count_metrics(metrics, bytes);
 	}
 	return all;
 }

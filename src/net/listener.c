@@ -14,13 +14,19 @@
 
 enum { BACKLOG = 16384, ACCEPTS_A_TURN = 512, PAUSE_MS = 100 };
 
+/* A kernel's queue holds somaxconn (4096) callers; four sockets on one port hold four times that, for the moment in
+ * which ten thousand nodes come back at once. */
+enum { SOCKETS_MAX = 4 };
+
 struct listener {
-	uv_poll_t poll;
+	uv_poll_t polls[SOCKETS_MAX];
+	int fds[SOCKETS_MAX];
+	unsigned n;
 	uv_timer_t pause;
 	listener_fn *fn;
 	void *data;
 	char *path;
-	int fd, handles;
+	unsigned handles;
 	unsigned pauses;
 };
 
@@ -29,14 +35,16 @@ static void on_poll(uv_poll_t *poll, int status, int events);
 static void on_pause_over(uv_timer_t *timer)
 {
 	struct listener *l = timer->data;
-	uv_poll_start(&l->poll, UV_READABLE, on_poll);
+	for (unsigned i = 0; i < l->n; i++)
+		uv_poll_start(&l->polls[i], UV_READABLE, on_poll);
 }
 
 /* Out of descriptors or memory: the queue keeps the callers while others leave. */
 static void pause_accepting(struct listener *l)
 {
 	l->pauses++;
-	uv_poll_stop(&l->poll);
+	for (unsigned i = 0; i < l->n; i++)
+		uv_poll_stop(&l->polls[i]);
 	uv_timer_start(&l->pause, on_pause_over, PAUSE_MS, 0);
 }
 
@@ -44,7 +52,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct listener *l = poll->data;
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(l->fds[poll - l->polls], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			l->fn(l->data, fd);
 			continue;
@@ -56,29 +64,34 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	}
 }
 
-static int start(struct listener **ret, struct net *net, int fd, const char *path, listener_fn *fn, void *data)
+static struct listener *listener_new(struct net *net, const char *path, listener_fn *fn, void *data)
 {
 	struct listener *l = calloc(1, sizeof *l);
-	if (!l || (path && !(l->path = strdup(path))))
-		goto no_memory;
-	l->fd = fd;
+	if (!l || (path && !(l->path = strdup(path)))) {
+		free(l);
+		return NULL;
+	}
 	l->fn = fn;
 	l->data = data;
-	int r = uv_poll_init(net->loop, &l->poll, fd);
+	uv_timer_init(net->loop, &l->pause);
+	l->pause.data = l;
+	l->handles = 1;
+	return l;
+}
+
+/* Takes fd. */
+static int add_socket(struct listener *l, int fd)
+{
+	uv_poll_t *poll = &l->polls[l->n];
+	int r = uv_poll_init(l->pause.loop, poll, fd);
 	if (r) {
-		free(l->path);
-		free(l);
+		close(fd);
 		return r;
 	}
-	uv_timer_init(net->loop, &l->pause);
-	l->poll.data = l->pause.data = l;
-	l->handles = 2;
-	uv_poll_start(&l->poll, UV_READABLE, on_poll);
-	*ret = l;
-	return 0;
-no_memory:
-	free(l);
-	return -ENOMEM;
+	poll->data = l;
+	l->fds[l->n++] = fd;
+	l->handles++;
+	return uv_poll_start(poll, UV_READABLE, on_poll);
 }
 
 static int fail(int fd)
@@ -106,23 +119,61 @@ static int tcp_address(const char *host, int port, struct sockaddr_storage *ret)
 	return -EINVAL;
 }
 
+static int tcp_socket(struct sockaddr_storage *address, socklen_t len, bool shared)
+{
+	int on = 1;
+	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	if (shared)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+	if (bind(fd, (struct sockaddr *)address, len) || getsockname(fd, (struct sockaddr *)address, &len))
+		return fail(fd);
+	return fd;
+}
+
+/* Sockets that share a port would share it with another daemon too: one that does not share finds that out first. */
+static int claim(struct sockaddr_storage *address, socklen_t len)
+{
+	int fd = tcp_socket(address, len, false);
+	if (fd < 0)
+		return fd;
+	int r = listen(fd, 1) ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+static int add_tcp(struct listener *l, struct sockaddr_storage *address, socklen_t len)
+{
+	int fd = tcp_socket(address, len, true);
+	if (fd < 0)
+		return fd;
+	if (listen(fd, BACKLOG))
+		return fail(fd);
+	return add_socket(l, fd);
+}
+
 int listener_tcp(struct listener **ret, struct net *net, const char *host, int port, listener_fn *fn, void *data)
 {
 	struct sockaddr_storage address;
 	int len = tcp_address(host, port, &address);
 	if (len < 0)
 		return len;
-	int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	int on = 1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(fd, (struct sockaddr *)&address, (socklen_t)len) || listen(fd, BACKLOG))
-		return fail(fd);
-	int r = start(ret, net, fd, NULL, fn, data);
+	int r = claim(&address, (socklen_t)len);
 	if (r)
-		close(fd);
-	return r;
+		return r;
+	struct listener *l = listener_new(net, NULL, fn, data);
+	if (!l)
+		return -ENOMEM;
+	while (!r && l->n < SOCKETS_MAX)
+		r = add_tcp(l, &address, (socklen_t)len);
+	if (r) {
+		listener_close(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
 }
 
 int listener_unix(struct listener **ret, struct net *net, const char *path, listener_fn *fn, void *data)
@@ -137,17 +188,25 @@ int listener_unix(struct listener **ret, struct net *net, const char *path, list
 	unlink(path);
 	if (bind(fd, (struct sockaddr *)&address, sizeof address) || chmod(path, 0666) || listen(fd, BACKLOG))
 		return fail(fd);
-	int r = start(ret, net, fd, path, fn, data);
-	if (r)
+	struct listener *l = listener_new(net, path, fn, data);
+	if (!l) {
 		close(fd);
-	return r;
+		return -ENOMEM;
+	}
+	int r = add_socket(l, fd);
+	if (r) {
+		listener_close(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
 }
 
 int listener_port(const struct listener *l)
 {
 	struct sockaddr_storage address;
 	socklen_t len = sizeof address;
-	if (getsockname(l->fd, (struct sockaddr *)&address, &len))
+	if (getsockname(l->fds[0], (struct sockaddr *)&address, &len))
 		return -errno;
 	if (address.ss_family == AF_INET)
 		return ntohs(((struct sockaddr_in *)&address)->sin_port);
@@ -164,7 +223,8 @@ static void on_closed(uv_handle_t *h)
 	struct listener *l = h->data;
 	if (--l->handles)
 		return;
-	close(l->fd);
+	for (unsigned i = 0; i < l->n; i++)
+		close(l->fds[i]);
 	free(l->path);
 	free(l);
 }
@@ -173,6 +233,7 @@ void listener_close(struct listener *l)
 {
 	if (l->path)
 		unlink(l->path);
-	uv_close((uv_handle_t *)&l->poll, on_closed);
+	for (unsigned i = 0; i < l->n; i++)
+		uv_close((uv_handle_t *)&l->polls[i], on_closed);
 	uv_close((uv_handle_t *)&l->pause, on_closed);
 }
