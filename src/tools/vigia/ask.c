@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "tools/vigia/text.h"
+#include "tools/vigia/vigia.h"
+#include "tools/vigia/when.h"
+
+/* A daemon that says nothing for so long while it owes an answer is stuck. */
+enum { SILENCE_MS = 30000 };
+
+void complain(const char *format, ...)
+{
+	char line[2048];
+	struct buf out = BUF_INIT;
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(line, sizeof line, format, ap);
+	va_end(ap);
+	buf_puts(&out, "vigia: ");
+	text_put(&out, line);
+	fflush(stdout);
+	fprintf(stderr, "%s\n", buf_str(&out));
+	buf_release(&out);
+}
+
+int vigia_connect(struct vigia *v)
+{
+	struct buf why = BUF_INIT;
+	if (v->client)
+		return DONE;
+	int r = client_open(&v->client, v->at, &why);
+	if (r) {
+		complain("%s", *buf_str(&why) ? buf_str(&why) : strerror(-r));
+		fputs("Start one with `systemctl start vigiad`, or for yourself with `vigiad --foreground`;\n"
+		      "`--at` or $VIGIA_SOCKET name one elsewhere.\n", stderr);
+	}
+	buf_release(&why);
+	return r ? NO_DAEMON : DONE;
+}
+
+static int nothing(void *data, const struct msg *answer)
+{
+	return 0;
+}
+
+/* The daemon says its name before its first answer. */
+const char *vigia_self(struct vigia *v)
+{
+	if (!*client_daemon(v->client))
+		vigia_ask(v, vigia_query(v, "master", "info"), nothing, NULL);
+	return client_daemon(v->client);
+}
+
+struct msg *vigia_query(struct vigia *v, const char *noun, const char *verb)
+{
+	return client_query(v->client, noun, verb);
+}
+
+static int gone(int r)
+{
+	if (r == -EPROTO)
+		complain("what answers there does not speak HMON");
+	else if (r == -EPIPE || r == -ECONNRESET)
+		complain("the daemon closed the connection");
+	else
+		complain("the daemon can't be asked: %s", strerror(-r));
+	return NO_DAEMON;
+}
+
+/* What a partial error leaves out is said beside the answers; any other ends the query. */
+static void say_error(const struct msg *m)
+{
+	const char *node = msg_get(m, "node", ""), *monitor = msg_get(m, "monitor", "");
+	const char *code = msg_get(m, "code", "failed");
+	const char *slash = *monitor ? "/" : "", *colon = *node ? ": " : "";
+	complain("%s%s%s%s%s", node, slash, monitor, colon, *m->text ? m->text : code);
+}
+
+static bool about(const struct msg *m, int64_t id)
+{
+	int64_t answer;
+	if (msg_get_int(m, "answer", &answer))
+		return !strcmp(m->name, "error");
+	return answer == id;
+}
+
+struct asking {
+	answer_fn *fn;
+	void *data;
+	int result;
+	bool over;
+};
+
+static void take(struct asking *a, const struct msg *m)
+{
+	if (!strcmp(m->name, "end")) {
+		a->over = true;
+	} else if (!strcmp(m->name, "error")) {
+		say_error(m);
+		a->result = WRONG;
+		a->over = !msg_get_flag(m, "partial");
+	} else {
+		int r = a->fn(a->data, m);
+		a->over = r != 0;
+		a->result = r ? r : a->result;
+	}
+}
+
+static int ask(struct vigia *v, struct msg *query, struct asking *a, int silence_ms)
+{
+	int64_t id = client_ask(v->client, query);
+	if (id < 0)
+		return gone((int)id);
+	while (!a->over) {
+		struct msg *m;
+		int r = client_next(v->client, silence_ms, &m);
+		if (r < 0)
+			return gone(r);
+		if (!r && silence_ms >= 0) {
+			complain("the daemon has not answered for %d s", SILENCE_MS / 1000);
+			return NO_DAEMON;
+		}
+		if (!r)
+			continue;
+		if (about(m, id))
+			take(a, m);
+		msg_free(m);
+	}
+	return a->result;
+}
+
+int vigia_ask(struct vigia *v, struct msg *query, answer_fn *fn, void *data)
+{
+	struct asking a = {.fn = fn, .data = data};
+	return ask(v, query, &a, SILENCE_MS);
+}
+
+int vigia_follow(struct vigia *v, struct msg *query, answer_fn *fn, void *data)
+{
+	struct asking a = {.fn = fn, .data = data};
+	return ask(v, query, &a, -1);
+}
+
+static int one_path(struct vigia *v, const char *word, path_fn *fn, void *data)
+{
+	struct path p;
+	const char *self = !strcmp(word, ".") || !strncmp(word, "./", 2) ? vigia_self(v) : NULL;
+	if (path_init(&p, word, self)) {
+		complain("no memory");
+		return WRONG;
+	}
+	int r = fn(v, &p, data);
+	path_release(&p);
+	return r;
+}
+
+int each_path(struct vigia *v, const struct args *a, path_fn *fn, void *data)
+{
+	if (!a->n)
+		return one_path(v, "", fn, data);
+	int worst = DONE;
+	for (int i = 0; i < a->n && worst != NO_DAEMON; i++) {
+		int r = one_path(v, a->words[i], fn, data);
+		worst = r > worst ? r : worst;
+	}
+	return worst;
+}
+
+unsigned table_flags(const struct vigia *v, unsigned more)
+{
+	return more | (v->colour ? TABLE_COLOUR : 0);
+}
+
+void end_document(const struct vigia *v, struct table *t)
+{
+	table_end(t);
+	if (v->format == OUT_JSON)
+		putchar('\n');
+}
+
+enum tone state_tone(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum tone tone;
+	} tones[] = {{"up", TONE_GOOD}, {"current", TONE_GOOD}, {"busy", TONE_WARN}, {"late", TONE_WARN},
+	    {"down", TONE_BAD}, {"gone", TONE_BAD}, {"old", TONE_DIM}, {"left", TONE_DIM}, {"not watched", TONE_DIM}};
+	for (size_t i = 0; i < sizeof tones / sizeof *tones; i++)
+		if (!strcmp(tones[i].state, state))
+			return tones[i].tone;
+	return TONE_NONE;
+}
+
+bool duration_option(const struct args *a, int flag, int64_t *ret_ns)
+{
+	const char *s = a->flags[flag];
+	if (!s || !when_duration(s, ret_ns))
+		return true;
+	complain("\"%s\": %s", s, when_duration_forms);
+	return false;
+}
+
+bool time_option(const struct args *a, int flag, int64_t *ret_ns)
+{
+	const char *s = a->flags[flag];
+	if (!s || !when_time(s, clock_wall_ns(), ret_ns))
+		return true;
+	complain("\"%s\": %s", s, when_time_forms);
+	return false;
+}

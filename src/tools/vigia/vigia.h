@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command `vigia`: asks a daemon, and shows what it says. This is the map of the room.
+ *
+ * Each subcommand is a file with one const struct command; the table in commands.c lists them. Dispatch, options, help
+ * and completion are made from it, and a test holds the manual page against it.
+ */
+#ifndef VIGIA_TOOLS_VIGIA_H
+#define VIGIA_TOOLS_VIGIA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "client/client.h"
+#include "tools/vigia/path.h"
+#include "tools/vigia/table.h"
+
+/* What the program ends with. */
+enum { DONE = 0, WRONG = 1, USAGE = 2, NO_DAEMON = 3 };
+
+enum { FLAGS_MAX = 8 };
+
+struct vigia {
+	const char *at; /* NULL: where a daemon is by itself */
+	enum out_format format;
+	bool colour, unicode, terminal;
+	struct client *client;
+};
+
+struct flag {
+	const char *name;  /* "update" for --update; NULL ends a list */
+	const char *value; /* what is said after it: "DURATION"; NULL: nothing */
+	const char *doc;
+};
+
+/* What words are, for completion. */
+enum completes { COMPLETE_NOTHING, COMPLETE_PATHS, COMPLETE_NODES, COMPLETE_COMMANDS, COMPLETE_SHELLS };
+
+struct args {
+	const char *flags[FLAGS_MAX]; /* in the order of command.flags; "" for one without value; NULL: not said */
+	const char *const *words;
+	int n;
+};
+
+struct command {
+	const char *name, *words, *doc;
+	const char *more; /* for its own help */
+	struct flag flags[FLAGS_MAX];
+	int words_min, words_max; /* -1: any number */
+	enum completes completes;
+	bool alone; /* needs no daemon */
+	int (*run)(struct vigia *v, const struct args *a); /* an exit code */
+};
+
+/* --- commands.c: the table --- */
+extern const struct command *const commands[]; /* ends with NULL */
+extern const struct flag global_flags[];
+/* The command so named, or NULL. */
+const struct command *command_find(const char *name);
+/* The one that is most like it, or NULL when none is. */
+const struct command *command_nearest(const char *name);
+
+/* --- options.c: the command line --- */
+struct line {
+	struct vigia v;
+	const struct command *command; /* NULL: none was said */
+	struct args args;
+	const char *words[256];
+	bool help, version;
+};
+/* 0, or USAGE when it has said what is wrong. `l` is zeroed before. */
+int line_read(struct line *l, int argc, char **argv);
+
+/* --- help.c --- */
+void help_all(struct vigia *v, FILE *to);
+void help_command(struct vigia *v, const struct command *c, FILE *to);
+
+/* --- ask.c: questions and their failures --- */
+/* "vigia: " and a line on standard error, escaped. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* DONE, or NO_DAEMON, having said where it looked. */
+int vigia_connect(struct vigia *v);
+/* The daemon's own node; "" when it did not say. */
+const char *vigia_self(struct vigia *v);
+struct msg *vigia_query(struct vigia *v, const char *noun, const char *verb);
+/* Has fn see each answer until the end. DONE; WRONG after the daemon's error, or partial ones, which it says;
+ * NO_DAEMON when it went away. fn's non-zero result ends it and is returned. `query` is freed. */
+typedef int answer_fn(void *data, const struct msg *answer);
+int vigia_ask(struct vigia *v, struct msg *query, answer_fn *fn, void *data);
+/* The same for what goes on until someone ends it. */
+int vigia_follow(struct vigia *v, struct msg *query, answer_fn *fn, void *data);
+
+/* The words as paths (none: all), one after the other to fn, until one is not DONE; the worst exit code. */
+typedef int path_fn(struct vigia *v, const struct path *p, void *data);
+int each_path(struct vigia *v, const struct args *a, path_fn *fn, void *data);
+
+unsigned table_flags(const struct vigia *v, unsigned more);
+/* A document ends with a line feed, as lines do. */
+void end_document(const struct vigia *v, struct table *t);
+enum tone state_tone(const char *state);
+/* An option's duration or time; false: it has complained. *ret is left as it is when the option was not said. */
+bool duration_option(const struct args *a, int flag, int64_t *ret_ns);
+bool time_option(const struct args *a, int flag, int64_t *ret_ns);
+
+#endif
