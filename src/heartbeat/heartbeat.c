@@ -276,7 +276,7 @@ static void on_socket(struct heartbeat *h, short revents, int64_t now)
 	struct witness w;
 
 	if (h->transport == HEARTBEAT_URGENT && revents & POLLPRI)
-		take_mark(h, now, true);
+		take_mark(h, now, !h->marked);
 	if (revents & (POLLHUP | POLLERR | POLLRDHUP) && !ended(h) && witness_look(h->fd, now, &w) == 0 &&
 	    w.ended)
 		end(h, now, w.gave_up ? -ETIMEDOUT : 0);
