@@ -216,7 +216,7 @@ static void on_signal(int signal)
 	top_stopped = 1;
 }
 
-static void catch_signals(void)
+void top_catch_signals(void)
 {
 	struct sigaction action = {.sa_handler = on_signal};
 	sigaction(SIGINT, &action, NULL);
@@ -245,7 +245,7 @@ static int run(struct vigia *v, const struct args *a)
 	if (!take_rounds(a, &rounds))
 		return USAGE;
 	bool lines = !v->terminal || !isatty(STDIN_FILENO) || v->format != OUT_TABLE || a->flags[PLAIN] || rounds > 0;
-	catch_signals();
+	top_catch_signals();
 	live_open(&l, v);
 	int r = lines ? plain(&l, &order, filter, rounds) : screen_run(&l, order, filter);
 	live_close(&l);

@@ -29,6 +29,7 @@ bool filter_fits(const char *filter, const char *name);
 
 /* SIGINT or SIGTERM came. */
 extern volatile int top_stopped;
+void top_catch_signals(void);
 
 /* screen.c: full screen, until the user leaves. Exit code. */
 int screen_run(struct live *l, struct order order, const char *filter);
