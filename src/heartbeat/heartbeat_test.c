@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -255,6 +256,7 @@ static pid_t fork_answerer(const int fd[2], const struct heartbeat_config *c)
 
 	if (pid != 0)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(fd[0]);
 	if (heartbeat_start_thread(&t) < 0 || heartbeat_answer(fd[1], c, NULL, now_ns(), &h) < 0)
 		_exit(1);
