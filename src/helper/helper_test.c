@@ -199,6 +199,7 @@ static void what_can_not_be_started_says_why(void **state)
 
 static void a_program_finds_a_clean_place(void **state)
 {
+	const unsigned long long glibcs_own = 3ULL << 31; /* 32 and 33: make(1) ignores them, no program can see to it */
 	setenv("SECRET_OF_MINE", "1", 1);
 	signal(SIGPIPE, SIG_IGN);
 	struct helper *h = open_helper();
@@ -210,7 +211,8 @@ static void a_program_finds_a_clean_place(void **state)
 	assert_non_null(strstr(text, "PATH"));
 	assert_non_null(strstr(text, "NoNewPrivs:\t1\n"));
 	assert_non_null(strstr(text, "SigBlk:\t0000000000000000\n"));
-	assert_non_null(strstr(text, "SigIgn:\t0000000000000000\n"));
+	assert_non_null(strstr(text, "SigIgn:"));
+	assert_int_equal(strtoull(strstr(text, "SigIgn:") + 8, NULL, 16) & ~glibcs_own, 0);
 	signal(SIGPIPE, SIG_DFL);
 	helper_close(h);
 }
