@@ -27,8 +27,10 @@ static void wake(struct health *h)
 {
 	for (struct follower *f = h->followers, *next; f; f = next) {
 		next = f->next_follower;
-		if (f->follow && !call_pending(f->call))
-			f->call->more = query_events_more(f->call) == CALL_MORE;
+		if (!f->follow)
+			continue;
+		/* While something waits to leave, the event goes after it. */
+		f->call->more = call_pending(f->call) || query_events_more(f->call) == CALL_MORE;
 	}
 }
 
@@ -53,13 +55,13 @@ void event_put(struct health *h, const char *kind, const char *node, const char 
 }
 
 /* What the ring holds was loaded from history at start (loading.c), so it is all that is asked of it. */
-static void give(struct follower *f, const struct event *e)
+static bool give(struct follower *f, const struct event *e)
 {
 	if (e->time_ns < f->from_ns || e->time_ns >= f->to_ns)
-		return;
+		return false;
 	struct msg *m = call_answer(f->call, "node");
 	if (!m)
-		return;
+		return false;
 	msg_set(m, "event", e->kind);
 	msg_set_int(m, "time", e->time_ns);
 	msg_set(m, "node", e->node);
@@ -67,6 +69,7 @@ static void give(struct follower *f, const struct event *e)
 		msg_set(m, "monitor", e->monitor);
 	msg_text(m, e->text, strlen(e->text));
 	call_send(f->call, m);
+	return true;
 }
 
 enum { A_TURN = 256 };
@@ -78,8 +81,9 @@ int query_events_more(struct call *c)
 	uint64_t oldest = h->events_n > EVENTS_KEPT ? h->events_n - EVENTS_KEPT : 0;
 	if (f->next < oldest)
 		f->next = oldest;
-	for (int i = 0; i < A_TURN && f->next < h->events_n; i++)
-		give(f, event_at(h, f->next++));
+	/* Only those given count: where nothing was sent nothing will have left, and `more` would not be called. */
+	for (int given = 0; given < A_TURN && f->next < h->events_n;)
+		given += give(f, event_at(h, f->next++));
 	if (f->next < h->events_n)
 		return CALL_MORE;
 	return f->follow ? CALL_LATER : CALL_DONE;

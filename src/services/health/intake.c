@@ -29,6 +29,7 @@ static int opened(struct peer *p, const struct msg *hmon)
 	msg_set_int(m, "id", DESCRIBE_QUERY);
 	if (p->started) {
 		const char *section = supervised_section(p->started);
+		msg_set(m, "monitor", supervised_name(p->started));
 		msg_text(m, section, strlen(section));
 	}
 	peer_send(p, m);

@@ -28,7 +28,7 @@ static void keep_for_masters(struct health *h, struct monitor *m, const struct p
 	if (!m->recent)
 		m->recent = recent_new(before);
 	if (m->recent)
-		recent_put(m->recent, m->config, p->at, p->time_ns, p->full, p->text, p->len);
+		recent_put(m->recent, m->config, p->at, p->time_ns, p->full, p->text, p->len, m->values);
 	uplinks_period(h, m);
 }
 

@@ -125,9 +125,11 @@ static int put(struct recent *r, const struct recent_row *row)
 	int error = 0;
 	while (!error && r->n && (r->n == ROWS_MAX || r->bytes + row->len > BYTES_MAX))
 		error = drop_oldest(r);
+	if (error)
+		return error;
 	struct entry *e = entry_at(r, r->n);
 	e->text = malloc(row->len + 1);
-	if (error || !e->text)
+	if (!e->text)
 		return -ENOMEM;
 	memcpy(e->text, row->text, row->len);
 	e->row = *row;
@@ -139,12 +141,20 @@ static int put(struct recent *r, const struct recent_row *row)
 }
 
 int recent_put(struct recent *r, struct config *config, struct history_position at, int64_t time_ns, bool full,
-    const char *text, size_t len)
+    const char *text, size_t len, const struct value *now)
 {
 	struct recent_row row = {config, at, time_ns, full, text, len};
-	int e = put(r, &row);
+	struct buf whole = BUF_INIT;
+	if (!r->n && !full) {
+		row_encode(&whole, NULL, now, config->n);
+		row.full = true;
+		row.text = buf_str(&whole);
+		row.len = whole.len;
+	}
+	int e = whole.failed ? -ENOMEM : put(r, &row);
 	if (e)
 		empty(r);
+	buf_release(&whole);
 	return e;
 }
 

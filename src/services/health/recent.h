@@ -13,9 +13,10 @@ struct recent;
 /* `before`: where the monitor stood. */
 struct recent *recent_new(struct history_position before);
 void recent_free(struct recent *r);
-/* The row is as it came (differences or full); it follows the one put before. -ENOMEM: the ring is emptied. */
+/* The row is as it came (differences or full); it follows the one put before and leads to the values `now`: the first
+ * one, which follows nothing, is kept as those. Negative: the ring is emptied. */
 int recent_put(struct recent *r, struct config *config, struct history_position at, int64_t time_ns, bool full,
-    const char *text, size_t len);
+    const char *text, size_t len, const struct value *now);
 /* The position just before the oldest row: what it takes to go on from here. boot 0: nothing here. */
 struct history_position recent_before(const struct recent *r);
 struct history_position recent_last(const struct recent *r);

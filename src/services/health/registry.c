@@ -138,8 +138,13 @@ static int store(struct registry *r, const char *kind, const char *name, const c
 {
 	char line[256];
 	int n = snprintf(line, sizeof line, "%s %s %s\n", kind, name, *hash ? hash : "-");
-	if (write(r->fd, line, (size_t)n) != n)
-		return errno ? -errno : -EIO;
+	off_t end = lseek(r->fd, 0, SEEK_END);
+	ssize_t written = write(r->fd, line, (size_t)n);
+	if (written != n) {
+		int e = written < 0 ? -errno : -ENOSPC;
+		/* Half a line would take the next one's name. */
+		return end < 0 || ftruncate(r->fd, end) ? -EIO : e;
+	}
 	char *key = key_of(kind, name);
 	return key ? put(r, key, hash) : -ENOMEM;
 }
