@@ -14,16 +14,20 @@ enum { SILENCE_MS = 30000 };
 
 void complain(const char *format, ...)
 {
-	char line[2048];
+	char lines[8192], *rest = lines, *line;
 	struct buf out = BUF_INIT;
 	va_list ap;
 	va_start(ap, format);
-	vsnprintf(line, sizeof line, format, ap);
+	vsnprintf(lines, sizeof lines, format, ap);
 	va_end(ap);
-	buf_puts(&out, "vigia: ");
-	text_put(&out, line);
+	while ((line = strsep(&rest, "\n")))
+		if (*line) {
+			buf_puts(&out, "vigia: ");
+			text_put(&out, line);
+			buf_putc(&out, '\n');
+		}
 	fflush(stdout);
-	fprintf(stderr, "%s\n", buf_str(&out));
+	fputs(buf_str(&out), stderr);
 	buf_release(&out);
 }
 

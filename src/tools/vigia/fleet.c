@@ -12,7 +12,7 @@ const struct figure_query figure_queries[] = {
     {"host", "load/1min", true},
     {"host", "memory/total", true},
     {"host", "memory/available", true},
-    {"temperature", "*", true},
+    {"temperature", "temperature/*", true},
     {"host", "net/*/?x_bytes"},
     {"host", "disk/*/*e_bytes"},
     {"host", "disk/*/*d_bytes"},

@@ -118,7 +118,10 @@ static void draw_title(void)
 	const char *daemon = s.l->v->client ? client_daemon(s.l->v->client) : "";
 	size_t n = s.l->fleet.nodes.n;
 	buf_putf(&b, "vigia %s%s%zu node%s", daemon, *daemon ? "  " : "", n, n == 1 ? "" : "s");
-	put_states(&b);
+	if (s.l->lost_ns)
+		buf_puts(&b, ", as they were");
+	else
+		put_states(&b);
 	if (s.paused)
 		buf_puts(&b, "  PAUSED");
 	put_line(0, attributes(TONE_HEAD), buf_str(&b));
@@ -136,7 +139,7 @@ static void draw_trouble(void)
 	if (l->lost_ns) {
 		buf_puts(&b, "no daemon since ");
 		when_put_clock(&b, l->lost_ns);
-		buf_putf(&b, ": %s; trying again", l->why);
+		buf_putf(&b, ", trying again: %s", l->why);
 	} else if (l->problems_n == 1) {
 		buf_puts(&b, l->problems[0]);
 	} else if (l->problems_n) {
@@ -236,7 +239,7 @@ static int draw_bar(int y, int x, double share, int width, int attribute)
 
 static void draw_host_row(int y, const struct fleet_node *n)
 {
-	int more = !strcmp(n->name, s.selected) ? (int)A_REVERSE : 0;
+	int more = (!strcmp(n->name, s.selected) ? (int)A_REVERSE : 0) | (s.l->lost_ns ? (int)A_DIM : 0);
 	int x = put(y, 0, name_width(), false, more, n->name);
 	x = put(y, x, 2, false, more, "");
 	x = put(y, x, STATE_WIDTH, false, attributes(state_tone(n->state)) | more, n->state);

@@ -232,6 +232,12 @@ static bool take_rounds(const struct args *a, int64_t *ret)
 	return false;
 }
 
+static bool can_draw(void)
+{
+	const char *term = getenv("TERM");
+	return isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && term && *term && strcmp(term, "dumb");
+}
+
 static int run(struct vigia *v, const struct args *a)
 {
 	struct order order = {.figure = BY_NAME};
@@ -244,7 +250,7 @@ static int run(struct vigia *v, const struct args *a)
 	}
 	if (!take_rounds(a, &rounds))
 		return USAGE;
-	bool lines = !v->terminal || !isatty(STDIN_FILENO) || v->format != OUT_TABLE || a->flags[PLAIN] || rounds > 0;
+	bool lines = !can_draw() || v->format != OUT_TABLE || a->flags[PLAIN] || rounds > 0;
 	top_catch_signals();
 	live_open(&l, v);
 	int r = lines ? plain(&l, &order, filter, rounds) : screen_run(&l, order, filter);

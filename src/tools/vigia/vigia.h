@@ -76,7 +76,7 @@ void help_all(struct vigia *v, FILE *to);
 void help_command(struct vigia *v, const struct command *c, FILE *to);
 
 /* --- ask.c: questions and their failures --- */
-/* "vigia: " and a line on standard error, escaped. */
+/* On standard error, each line behind "vigia: " and escaped. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* DONE, or NO_DAEMON, having said where it looked. */
 int vigia_connect(struct vigia *v);
