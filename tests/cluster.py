@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "hmon_peer"))
 from hmon_peer import Client  # noqa: E402
 
 PREFIX = os.environ.get("VIGIA_PREFIX", os.path.join(os.path.dirname(__file__), "../build/stage/usr/local"))
+BUILD = os.environ.get("VIGIA_BUILD", os.path.join(os.path.dirname(__file__), "../build"))
 SOAK = bool(os.environ.get("VIGIA_SOAK"))
 CLONE_NEWNET = 0x40000000
 
@@ -198,6 +199,42 @@ class Network:
         subprocess.run(["ip", "link", "del", self.bridge], stderr=subprocess.DEVNULL)
 
 
+class Relay:
+    """The same over a network as bad as one likes (tests/relay): hosts 10.9.0.i, no bridge."""
+
+    def __init__(self, n):
+        self.n, self.tag = n, f"vr{os.getpid() % 100000}h"
+        for i in range(1, n + 1):
+            run("ip", "netns", "add", self.space(i))
+            run("ip", "-n", self.space(i), "link", "set", "lo", "up")
+        self.process = subprocess.Popen([f"{BUILD}/tests/relay/relay", str(n), self.tag, "1"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, bufsize=1)
+        assert self.process.stdout.readline().strip() == "ready"
+        for i in range(1, n + 1):
+            run("ip", "-n", self.space(i), "addr", "add", f"{self.address(i)}/16", "dev", "tun0")
+            run("ip", "-n", self.space(i), "link", "set", "tun0", "up")
+
+    def space(self, i):
+        return f"{self.tag}{i}"
+
+    @staticmethod
+    def address(i):
+        return f"10.9.0.{i}"
+
+    def say(self, command):
+        self.process.stdin.write(command + "\n")
+        answer = self.process.stdout.readline().strip()
+        assert answer == "ok", f"{command}: {answer}"
+
+    inside = Network.inside
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        for i in range(1, self.n + 1):
+            subprocess.run(["ip", "netns", "del", self.space(i)], stderr=subprocess.DEVNULL)
+
+
 def run(*command):
     subprocess.run(command, check=True, capture_output=True, text=True)
 
@@ -205,14 +242,14 @@ def run(*command):
 class Cluster:
     """A master on h1 and nodes on the others, each in its namespace."""
 
-    def __init__(self, n, master="", node="", monitors="monitor host { }\n"):
+    def __init__(self, n, master="", node="", monitors="monitor host { }\n", network=Network):
         self.directory = tempfile.mkdtemp(prefix="vigia-test.")
-        self.network = Network(n)
+        self.network = network(n)
         self.daemons = {}
         listen = 'insecure_network = true\nlisten = {{"{}:7660"}}\n'
         for i in range(1, n + 1):
-            conf = listen.format(Network.address(i)) + monitors
-            conf += master if i == 1 else node or f'node {{ masters = {{"{Network.address(1)}:7660"}} }}\n'
+            conf = listen.format(self.network.address(i)) + monitors
+            conf += master if i == 1 else node or f'node {{ masters = {{"{self.network.address(1)}:7660"}} }}\n'
             self.daemons[i] = Daemon(self.directory, conf, f"h{i}", self.network.space(i))
 
     def start(self):

@@ -542,6 +542,7 @@ static void on_beat_timer(uv_timer_t *timer);
 
 static void arm_beats(struct uplink *u)
 {
+	stream_want_urgent(u->peer->stream, heartbeat_events(u->beats) & POLLPRI);
 	int64_t next = heartbeat_next(u->beats);
 	if (next == INT64_MAX) {
 		uv_timer_stop(&u->beat);
@@ -595,10 +596,8 @@ static const struct role uplink_role = {.name = "master",
 static void answer_beats(struct uplink *u)
 {
 	struct heartbeat_config config = {.transport = HEARTBEAT_URGENT};
-	if (!heartbeat_answer(stream_fd(u->peer->stream), &config, u, clock_mono_ns(), &u->beats)) {
-		stream_want_urgent(u->peer->stream, true);
+	if (!heartbeat_answer(stream_fd(u->peer->stream), &config, u, clock_mono_ns(), &u->beats))
 		arm_beats(u);
-	}
 }
 
 static void speak(struct uplink *u, int fd, bool urgent)

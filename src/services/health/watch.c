@@ -50,6 +50,8 @@ static void on_timer(uv_timer_t *timer)
 
 static void arm(struct watch *w)
 {
+	if (w->node->link)
+		stream_want_urgent(w->node->link->stream, heartbeat_events(w->beats) & POLLPRI);
 	int64_t next = heartbeat_next(w->beats);
 	if (next == w->armed_ns)
 		return;
@@ -140,7 +142,6 @@ static void start_beats(struct health *h, struct node *n, enum heartbeat_transpo
 	w->timer.data = w;
 	n->watch = w;
 	n->transport = heartbeat_transport_name(heartbeat_transport(w->beats));
-	stream_want_urgent(n->link->stream, transport == HEARTBEAT_URGENT);
 	arm(w);
 }
 
