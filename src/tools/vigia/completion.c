@@ -105,11 +105,12 @@ static void bash_command(const struct command *c)
 	puts(" ;;");
 }
 
+/* Names are strangers' bytes: they are compared and quoted, never given to `compgen -W`, which expands $(...). */
 static void put_bash(void)
 {
 	puts("# bash completion of vigia, made by `vigia completion bash`\n"
 	     "_vigia() {\n"
-	     "\tlocal word=${COMP_WORDS[COMP_CWORD]} command= at= options= names= words= i");
+	     "\tlocal word=${COMP_WORDS[COMP_CWORD]} command= at= options= names= words= name i");
 	printf("\tlocal commands='");
 	for (const struct command *const *c = commands; *c; c++)
 		printf(" %s", (*c)->name);
@@ -134,9 +135,12 @@ static void put_bash(void)
 	     "\t\treturn\n"
 	     "\tfi\n"
 	     "\tif [ -n \"$names\" ]; then\n"
-	     "\t\twords=$(vigia ${at:+--at \"$at\"} completion \"$names\" \"$word\" 2>/dev/null)\n"
+	     "\t\twhile IFS= read -r name; do\n"
+	     "\t\t\t[[ $name != \"$word\"* ]] || COMPREPLY+=(\"$(printf %q \"$name\")\")\n"
+	     "\t\tdone < <(vigia ${at:+--at \"$at\"} completion \"$names\" \"$word\" 2>/dev/null)\n"
+	     "\telse\n"
+	     "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
 	     "\tfi\n"
-	     "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
 	     "\t[[ ${COMPREPLY[0]-} != */ ]] || compopt -o nospace\n"
 	     "}\n"
 	     "complete -F _vigia vigia");
@@ -193,8 +197,8 @@ static void put_zsh(void)
 	     "\tlocal -a found at\n"
 	     "\t(( ${words[(I)--at]} )) && at=(--at $words[${words[(I)--at]}+1])\n"
 	     "\tfound=(${(f)\"$(vigia $at completion $1 \"$PREFIX\" 2>/dev/null)\"})\n"
-	     "\tcompadd -Q -S '' -- ${(M)found:#*/}\n"
-	     "\tcompadd -Q -- ${found:#*/}\n"
+	     "\tcompadd -S '' -- ${(M)found:#*/}\n"
+	     "\tcompadd -- ${found:#*/}\n"
 	     "}\n"
 	     "_vigia_paths() { _vigia_ask words; }\n"
 	     "_vigia_nodes() { _vigia_ask nodes; }\n"

@@ -360,16 +360,28 @@ static void draw_metric(int y, const struct live_metric *k)
 	buf_release(&past);
 }
 
+static void put_facts(struct buf *out, const struct fleet_node *n)
+{
+	buf_putf(out, "%s is %s", n->name, n->state);
+	if (*n->reason)
+		buf_putf(out, " (%s)", n->reason);
+	if (n->since_ns) {
+		buf_puts(out, " for ");
+		put_age(out, n->since_ns);
+	}
+	if (n->processors)
+		buf_putf(out, "; %lld processors", (long long)n->processors);
+	if (*n->system)
+		buf_putf(out, "; %s", n->system);
+}
+
 static void draw_host_title(const struct fleet_node *n)
 {
 	struct buf b = BUF_INIT;
-	if (!n) {
+	if (n)
+		put_facts(&b, n);
+	else
 		buf_putf(&b, "%s: there is no such node any more", s.l->host);
-	} else {
-		buf_putf(&b, "%s is %s (%s), for ", n->name, n->state, n->reason);
-		put_age(&b, n->since_ns);
-		buf_putf(&b, "; %lld processors; %s", (long long)n->processors, n->system);
-	}
 	put_line(2, n ? attributes(state_tone(n->state)) : 0, buf_str(&b));
 	buf_release(&b);
 }
@@ -498,17 +510,17 @@ static void enter_host(void)
 	s.view = HOST;
 }
 
-static void sort_next(void)
+/* Who sorts wants to see who is first. */
+static void sort_by(int figure, bool reverse)
 {
-	s.order.figure++;
-	if (s.order.figure >= 0 && !figures[s.order.figure].name)
-		s.order.figure = BY_STATE;
-	s.order.reverse = false;
+	s.order = (struct order){figure, reverse};
+	*s.selected = '\0';
 }
 
-static void sort_by(int figure)
+static void sort_next(void)
 {
-	s.order = (struct order){.figure = figure};
+	int next = s.order.figure + 1;
+	sort_by(next >= 0 && !figures[next].name ? BY_STATE : next, false);
 }
 
 static void move_by(long lines)
@@ -573,13 +585,13 @@ static void on_hosts(int key)
 	} sorts[] = {{'n', BY_NAME}, {'t', BY_STATE}, {'c', 0}, {'l', 1}, {'m', 2}};
 	for (size_t i = 0; i < sizeof sorts / sizeof *sorts; i++)
 		if (sorts[i].key == key)
-			sort_by(sorts[i].figure);
+			sort_by(sorts[i].figure, false);
 	if (key == '\n' || key == '\r' || key == KEY_ENTER || key == KEY_RIGHT)
 		enter_host();
 	else if (key == 's')
 		sort_next();
 	else if (key == 'r')
-		s.order.reverse = !s.order.reverse;
+		sort_by(s.order.figure, !s.order.reverse);
 	else if (key == ESCAPE)
 		*s.filter = '\0';
 	else

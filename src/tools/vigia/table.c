@@ -54,7 +54,8 @@ static void print(struct buf *b)
 {
 	if (b->failed)
 		no_memory();
-	fwrite(b->data, 1, b->len, stdout);
+	if (b->len)
+		fwrite(b->data, 1, b->len, stdout);
 	buf_clear(b);
 }
 

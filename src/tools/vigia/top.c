@@ -195,7 +195,8 @@ static int plain(struct live *l, const struct order *o, const char *filter, int6
 	while (!top_stopped && rounds) {
 		wait_for(l, next_ns ? next_ns : clock_mono_ns() + 100000000);
 		live_take(l);
-		if (!l->ready || clock_mono_ns() < next_ns)
+		bool waits = !l->ready && !l->lost_ns;
+		if (waits || clock_mono_ns() < next_ns)
 			continue;
 		live_tick(l);
 		say_loss(l, &told);
