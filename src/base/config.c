@@ -40,13 +40,13 @@ struct config *config_new(size_t n)
 
 struct config *config_ref(struct config *c)
 {
-	c->refs++;
+	__atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
 	return c;
 }
 
 void config_unref(struct config *c)
 {
-	if (!c || --c->refs)
+	if (!c || __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	for (size_t i = 0; i < c->n; i++) {
 		free(c->metrics[i].name);

@@ -2,7 +2,7 @@
 /* What a monitor measures: its metrics, in the order in which a period's values are given (HMON `config`).
  *
  * A config never changes once made: a monitor whose metrics come or go announces another one, under the next
- * generation. It is counted by reference, because a thousand equal hosts share one.
+ * generation. It is counted by reference, because a thousand equal hosts share one, from any thread.
  */
 #ifndef VIGIA_BASE_CONFIG_H
 #define VIGIA_BASE_CONFIG_H

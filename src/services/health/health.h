@@ -27,6 +27,7 @@ struct health_options {
 	bool on_request;	    /* to masters only what they ask for */
 	bool history;
 	struct history_options history_options;
+	bool exposed; /* plain TCP to other hosts is allowed */
 	unsigned nodes_max, monitors_max;
 	/* How a node is watched; interval_ns 0: not. */
 	struct step_rules (*rules_of)(void *data, const char *node);

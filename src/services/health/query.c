@@ -162,6 +162,9 @@ int query_master_status(struct call *c)
 		query_problem(c, "history", h->core->name, NULL,
 		    "history is not being written: %s. Live values go on; it recovers by itself once this is mended",
 		    h->history_trouble);
+	if (h->options.exposed)
+		query_problem(c, "insecure-network", h->core->name, NULL,
+		    "insecure_network is on: what goes to other hosts is neither encrypted nor authenticated");
 	uplinks_problems(h, c);
 	supervise_problems(h, c);
 	return CALL_DONE;
