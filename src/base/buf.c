@@ -25,9 +25,9 @@ bool buf_reserve(struct buf *b, size_t more)
 	if (b->size - b->len >= more)
 		return true;
 	size_t size = b->size ? b->size : 64;
-	while (size - b->len < more)
+	while (size - b->len < more && size <= SIZE_MAX / 2)
 		size *= 2;
-	char *data = realloc(b->data, size);
+	char *data = size - b->len < more ? NULL : realloc(b->data, size);
 	if (!data) {
 		b->failed = true;
 		return false;
@@ -108,5 +108,6 @@ void buf_putf(struct buf *b, const char *format, ...)
 void buf_consume(struct buf *b, size_t n)
 {
 	b->len -= n;
-	memmove(b->data, b->data + n, b->len);
+	if (b->len)
+		memmove(b->data, b->data + n, b->len);
 }
