@@ -165,7 +165,7 @@ const char *msg_get(const struct msg *m, const char *name, const char *fallback)
 
 int msg_parse_int(const char *s, int64_t *ret)
 {
-	if (!*s || *s == ' ' || *s == '+')
+	if (*s != '-' && (*s < '0' || *s > '9')) /* strtoll would skip blanks and take a plus */
 		return -EINVAL;
 	char *end;
 	errno = 0;

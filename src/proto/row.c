@@ -271,11 +271,17 @@ static void put_absolute(struct buf *out, int64_t number)
 	buf_put_int(out, number);
 }
 
+/* -INT64_MIN is no int64_t. */
+static uint64_t magnitude(int64_t n)
+{
+	return n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+}
+
 /* A difference only pays when it is shorter than the number itself. */
 static bool difference_pays(int64_t before, int64_t now, int64_t *ret_difference)
 {
-	return !__builtin_sub_overflow(now, before, ret_difference) && *ret_difference != INT64_MIN &&
-	    llabs(*ret_difference) < llabs(now) / 2;
+	return !__builtin_sub_overflow(now, before, ret_difference) &&
+	    magnitude(*ret_difference) < magnitude(now) / 2;
 }
 
 static void put_number_after(struct buf *out, const struct value *before, int64_t now)
@@ -283,7 +289,7 @@ static void put_number_after(struct buf *out, const struct value *before, int64_
 	int64_t difference;
 	if (before && before->kind == VALUE_NUMBER && difference_pays(before->number, now, &difference)) {
 		buf_putc(out, difference < 0 ? '~' : '+');
-		buf_put_int(out, llabs(difference));
+		buf_put_int(out, difference < 0 ? -difference : difference);
 	} else {
 		put_absolute(out, now);
 	}
@@ -330,7 +336,7 @@ static void format_number(struct buf *out, int64_t number, uint8_t scale)
 		buf_put_int(out, number);
 		return;
 	}
-	uint64_t u = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+	uint64_t u = magnitude(number);
 	buf_putf(out, "%s%llu.%0*llu", number < 0 ? "-" : "", (unsigned long long)(u / powers[scale]), scale,
 	    (unsigned long long)(u % powers[scale]));
 }
@@ -390,8 +396,7 @@ static int parse_decimal(const char *s, const char *end, uint8_t scale, uint64_t
 	for (int i = decimals < 0 ? 0 : decimals; i < scale; i++)
 		if (!add_digit(&n, '0'))
 			return -ERANGE;
-	*ret = n + up;
-	return 0;
+	return __builtin_add_overflow(n, (uint64_t)up, ret) ? -ERANGE : 0;
 }
 
 int row_parse(struct value *ret, const char *s, size_t len, const struct metric *m, const char **ret_why)
@@ -401,12 +406,12 @@ int row_parse(struct value *ret, const char *s, size_t len, const struct metric 
 	bool negative = len && *s == '-';
 	uint64_t n;
 	int r = parse_decimal(s + negative, s + len, m->scale, &n);
-	if (!r && n > (uint64_t)INT64_MAX)
+	if (!r && n > (uint64_t)INT64_MAX + negative)
 		r = -ERANGE;
 	if (r) {
 		*ret_why = r == -ERANGE ? "number too large" : "not a decimal number";
 		return r;
 	}
-	*ret = (struct value){.kind = VALUE_NUMBER, .number = negative ? -(int64_t)n : (int64_t)n};
+	*ret = (struct value){.kind = VALUE_NUMBER, .number = (int64_t)(negative ? 0 - n : n)};
 	return 0;
 }
