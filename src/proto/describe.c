@@ -23,10 +23,28 @@ static const char *default_unit(enum metric_type type)
 	return type == METRIC_STATE || type == METRIC_TEXT ? "" : "1";
 }
 
+/* Absent and empty are one: what is read, written and read again must keep its digest. */
+static const char *unit_of(const struct msg *m, enum metric_type type)
+{
+	const char *unit = msg_get(m, "unit", "");
+	return *unit ? unit : default_unit(type);
+}
+
+/* At most METRIC_DOC_MAX bytes, and no character cut in two. */
+static char *doc_of(const struct msg *m)
+{
+	size_t n = strnlen(m->text, METRIC_DOC_MAX + 1);
+	if (n > METRIC_DOC_MAX)
+		for (n = METRIC_DOC_MAX; n && (m->text[n] & 0xc0) == 0x80;)
+			n--;
+	return strndup(m->text, n);
+}
+
 static int read_metric(struct metric *to, const struct msg *m, const char **ret_why)
 {
 	int type = metric_type_from(msg_get(m, "type", "gauge"));
 	int64_t scale = 0;
+	to->name = strdup(msg_get(m, "name", "")); /* first: a refusal says whose fault it is */
 	if (type < 0) {
 		*ret_why = "type is gauge, counter, state or text";
 		return -EINVAL;
@@ -37,9 +55,8 @@ static int read_metric(struct metric *to, const struct msg *m, const char **ret_
 	}
 	to->type = (enum metric_type)type;
 	to->scale = (uint8_t)scale;
-	to->name = strdup(msg_get(m, "name", ""));
-	to->unit = strdup(msg_get(m, "unit", default_unit(to->type)));
-	to->doc = strndup(m->text, METRIC_DOC_MAX);
+	to->unit = strdup(unit_of(m, to->type));
+	to->doc = doc_of(m);
 	return to->name && to->unit && to->doc ? 0 : -ENOMEM;
 }
 
