@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum { TEXT_KEEP = 16384, FEED_PIECE = 4096 };
 
@@ -21,7 +22,7 @@ struct xml {
 	int error;
 	int64_t fed, stanza_start, stanza_max;
 	int strange_n;
-	uint32_t strange[XML_STRANGE_MAX];
+	uint64_t strange[XML_STRANGE_MAX], key;
 	char why[160];
 };
 
@@ -67,19 +68,22 @@ static bool known(const char *name)
 	    compare_name);
 }
 
-static uint32_t hash(const char *s)
+/* Keyed at random, so that nobody makes a thousand names that count as one: the name as a polynomial over the key,
+ * modulo 2^61-1. (A SHA would do too, but libcrypto costs each monitor half a megabyte.) */
+static uint64_t hash(const struct xml *x, const char *s)
 {
-	uint32_t h = 2166136261u;
+	const uint64_t prime = (UINT64_C(1) << 61) - 1;
+	unsigned __int128 h = 1;
 	for (; *s; s++)
-		h = (h ^ (unsigned char)*s) * 16777619u;
-	return h;
+		h = (h * x->key + (unsigned char)*s) % prime;
+	return (uint64_t)h;
 }
 
 static bool strange_name_allowed(struct xml *x, const char *name)
 {
 	if (known(name))
 		return true;
-	uint32_t h = hash(name);
+	uint64_t h = hash(x, name);
 	for (int i = 0; i < x->strange_n; i++)
 		if (x->strange[i] == h)
 			return true;
@@ -200,6 +204,10 @@ static void XMLCALL on_start(void *data, const char *name, const char **atts)
 	if (x->error)
 		return;
 	buf_clear(&x->text);
+	if (XML_GetCurrentByteCount(x->parser) > XML_TAG_MAX) {
+		refuse_because(x, "<%.40s>: a tag of more than %d bytes", name, XML_TAG_MAX);
+		return;
+	}
 	if (!names_allowed(x, name, atts)) {
 		refuse_because(x, "<%.40s>: more than %d attributes, or %d strange names on this connection", name,
 		    XML_ATTRIBUTES_MAX, XML_STRANGE_MAX);
@@ -214,6 +222,17 @@ static void XMLCALL on_start(void *data, const char *name, const char **atts)
 		begin_child(x, name, atts);
 	else
 		refuse_because(x, "<%.40s>: deeper than %d elements", name, XML_DEPTH_MAX + 1);
+}
+
+/* Up to the end of the token at hand. */
+static int64_t stanza_bytes(const struct xml *x)
+{
+	return XML_GetCurrentByteIndex(x->parser) + XML_GetCurrentByteCount(x->parser) - x->stanza_start;
+}
+
+static void refuse_stanza(struct xml *x)
+{
+	refuse_because(x, "a stanza of more than %lld bytes", (long long)x->stanza_max);
 }
 
 static int end_row(struct xml *x)
@@ -240,6 +259,10 @@ static void XMLCALL on_end(void *data, const char *name)
 		return;
 	int level = x->depth-- - 2;
 	int r = 0;
+	if (level >= 0 && stanza_bytes(x) > x->stanza_max) {
+		refuse_stanza(x);
+		return;
+	}
 	if (level >= 0 && !x->in_row && x->text.len)
 		msg_text(x->path[level], x->text.data, x->text.len);
 	if (level < 0)
@@ -283,6 +306,9 @@ struct xml *xml_new(const struct xml_sink *sink, void *data)
 		free(x);
 		return NULL;
 	}
+	if (getrandom(&x->key, sizeof x->key, GRND_NONBLOCK) < 0)
+		x->key = (uintptr_t)x;
+	x->key %= (UINT64_C(1) << 61) - 1;
 	x->sink = sink;
 	x->data = data;
 	x->stanza_max = XML_STANZA_FIRST;
@@ -330,7 +356,7 @@ static int check_sizes(struct xml *x)
 	if (at >= 0 && x->fed - at > XML_TAG_MAX)
 		refuse_because(x, "a tag of more than %d bytes at byte %lld", XML_TAG_MAX, (long long)at);
 	else if (x->depth >= 2 && x->fed - x->stanza_start > x->stanza_max)
-		refuse_because(x, "a stanza of more than %lld bytes", (long long)x->stanza_max);
+		refuse_stanza(x);
 	return x->error;
 }
 
@@ -354,21 +380,44 @@ static const char *const escapes[256] = {
     ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\n'] = "&#10;", ['\t'] = "&#9;",
     ['\r'] = "&#13;"};
 
-static bool allowed(unsigned char c)
+static size_t length_of(unsigned char first)
 {
-	return c >= 0x20 || c == '\t' || c == '\n' || c == '\r';
+	if (first < 0x80)
+		return 1;
+	if (first < 0xe0)
+		return first < 0xc2 ? 0 : 2;
+	return first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+}
+
+/* Bytes of the character at s, 0 when XML does not have it: a text may have been cut in the middle of one. */
+static size_t character(const unsigned char *s, size_t n)
+{
+	static const uint32_t least[] = {0, 0x20, 0x80, 0x800, 0x10000};
+	size_t length = length_of(*s);
+	if (!length || length > n)
+		return 0;
+	uint32_t c = length == 1 ? *s : *s & (0x7fu >> length);
+	for (size_t i = 1; i < length; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	bool ok = c >= least[length] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) && c != 0xfffe && c != 0xffff;
+	return ok ? length : 0;
 }
 
 void xml_escape(struct buf *out, const char *s, size_t n)
 {
-	size_t from = 0;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-		if (!escapes[c] && allowed(c))
+	const unsigned char *u = (const unsigned char *)s;
+	size_t from = 0, length;
+	for (size_t i = 0; i < n; i += length) {
+		length = u[i] >= 0x20 && u[i] < 0x80 ? 1 : character(u + i, n - i);
+		if (length && !escapes[u[i]])
 			continue;
 		buf_put(out, s + from, i - from);
+		buf_puts(out, escapes[u[i]] ? escapes[u[i]] : "?");
+		length = 1;
 		from = i + 1;
-		buf_puts(out, escapes[c] ? escapes[c] : "?");
 	}
 	buf_put(out, s + from, n - from);
 }
