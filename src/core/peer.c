@@ -102,7 +102,8 @@ bool peer_trusted(const struct peer *p)
 
 void peer_registered(struct peer *p)
 {
-	stop_timer(p);
+	if (!p->doomed) /* then the timer is its end */
+		stop_timer(p);
 }
 
 /* --- sending --- */

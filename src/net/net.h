@@ -22,6 +22,7 @@ struct net {
 	uv_loop_t *loop;
 	uv_prepare_t prepare;
 	uv_check_t check;
+	uv_idle_t busy; /* on while there is output that the loop must not sleep over */
 	struct stream *dirty; /* have output since the last turn */
 	char read_buffer[65536];
 };

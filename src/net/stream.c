@@ -204,7 +204,8 @@ int stream_fd(const struct stream *s)
 void stream_want_urgent(struct stream *s, bool want)
 {
 	s->urgent = want;
-	set_poll(s, stream_pending(s) > 0);
+	if (!s->closing)
+		set_poll(s, stream_pending(s) > 0);
 }
 
 void stream_pause(struct stream *s, bool paused)
@@ -251,10 +252,19 @@ static void flush_dirty(struct net *net)
 	}
 }
 
+static void on_busy(uv_idle_t *handle)
+{
+}
+
+/* Who streams to a fast reader has more as soon as this has left: others get a turn in between. */
 void net_flush(struct net *net)
 {
 	for (int i = 0; i < 8 && net->dirty; i++)
 		flush_dirty(net);
+	if (net->dirty)
+		uv_idle_start(&net->busy, on_busy);
+	else
+		uv_idle_stop(&net->busy);
 }
 
 static void on_prepare(uv_prepare_t *handle)
@@ -273,6 +283,7 @@ int net_start(struct net *net, uv_loop_t *loop)
 	net->dirty = NULL;
 	uv_prepare_init(loop, &net->prepare);
 	uv_check_init(loop, &net->check);
+	uv_idle_init(loop, &net->busy);
 	net->prepare.data = net->check.data = net;
 	uv_prepare_start(&net->prepare, on_prepare);
 	return uv_check_start(&net->check, on_check);
@@ -282,4 +293,5 @@ void net_stop(struct net *net)
 {
 	uv_close((uv_handle_t *)&net->prepare, NULL);
 	uv_close((uv_handle_t *)&net->check, NULL);
+	uv_close((uv_handle_t *)&net->busy, NULL);
 }
