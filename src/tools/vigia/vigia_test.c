@@ -77,6 +77,8 @@ static void json_is_json(void **state)
 {
 	becomes(text_put_json, "a\"b\\c\n\t\001/", "\"a\\\"b\\\\c\\n\\u0009\\u0001/\"");
 	becomes(text_put_json, "ü\xff", "\"ü\\ufffd\"");
+	becomes(text_put_json, "\xc2\x9b\xe2\x80\xae", "\"\\u009b\\u202e\"");
+	becomes(text_put_json, "\xf3\xa0\x80\x81😀", "\"\\udb40\\udc01😀\"");
 }
 
 static void csv_is_quoted_where_needed(void **state)
@@ -320,7 +322,7 @@ static void machines_see_csv(void **state)
 	fill(t);
 	table_end(t);
 	assert_string_equal(said(), "node,value,text\r\n"
-				    "n1,7.50,\"a, \"\"b\"\"\033\"\r\n"
+				    "n1,7.50,\"a, \"\"b\"\"\\x1b\"\r\n"
 				    "node2,,\r\n");
 }
 
