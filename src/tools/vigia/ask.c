@@ -40,7 +40,8 @@ int vigia_connect(struct vigia *v)
 	if (r) {
 		complain("%s", *buf_str(&why) ? buf_str(&why) : strerror(-r));
 		fputs("Start one with `systemctl start vigiad`, or for yourself with `vigiad --foreground`;\n"
-		      "`--at` or $VIGIA_SOCKET name one elsewhere.\n", stderr);
+		      "`--at` or $VIGIA_SOCKET name one elsewhere.\n",
+		    stderr);
 	}
 	buf_release(&why);
 	return r ? NO_DAEMON : DONE;
@@ -192,7 +193,8 @@ enum tone state_tone(const char *state)
 		const char *state;
 		enum tone tone;
 	} tones[] = {{"up", TONE_GOOD}, {"current", TONE_GOOD}, {"busy", TONE_WARN}, {"late", TONE_WARN},
-	    {"down", TONE_BAD}, {"gone", TONE_BAD}, {"old", TONE_DIM}, {"left", TONE_DIM}, {"not watched", TONE_DIM}};
+	    {"down", TONE_BAD}, {"gone", TONE_BAD}, {"old", TONE_DIM}, {"left", TONE_DIM},
+	    {"not watched", TONE_DIM}};
 	for (size_t i = 0; i < sizeof tones / sizeof *tones; i++)
 		if (!strcmp(tones[i].state, state))
 			return tones[i].tone;

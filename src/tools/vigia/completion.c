@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shell completion, made from the table. Names come from the daemon, asked by `vigia completion words WORD`. */
+/* Shell completion, made from the table. Names come from the daemon, asked by `vigia completion words WORD`.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,7 +55,8 @@ static int say_words(struct vigia *v, const char *word)
 	struct words w = {NULL, NULL, "name"};
 	if (path_init(&p, word, NULL))
 		return WRONG;
-	int slashes = (strchr(word, '/') != NULL) + (p.metric || (p.monitor && word[strlen(word) - 1] == '/'));
+	int slashes =
+	    (strchr(word, '/') != NULL) + (p.metric || (p.monitor && word[strlen(word) - 1] == '/'));
 	struct msg *q = slashes > 1 ? vigia_query(v, "config", "get")
 				    : vigia_query(v, slashes ? "monitor" : "node", "list");
 	if (slashes > 0) {
@@ -105,7 +107,8 @@ static void bash_command(const struct command *c)
 	puts(" ;;");
 }
 
-/* Names are strangers' bytes: they are compared and quoted, never given to `compgen -W`, which expands $(...). */
+/* Names are strangers' bytes: they are compared and quoted, never given to `compgen -W`, which expands
+ * $(...). */
 static void put_bash(void)
 {
 	puts("# bash completion of vigia, made by `vigia completion bash`\n"
@@ -173,8 +176,10 @@ static void zsh_flags(const struct flag *flags)
 
 static const char *zsh_words(const struct command *c)
 {
-	static const char *const actions[] = {[COMPLETE_NOTHING] = NULL, [COMPLETE_PATHS] = "*:name:_vigia_paths",
-	    [COMPLETE_NODES] = "*:node:_vigia_nodes", [COMPLETE_COMMANDS] = "*:command:_vigia_commands",
+	static const char *const actions[] = {[COMPLETE_NOTHING] = NULL,
+	    [COMPLETE_PATHS] = "*:name:_vigia_paths",
+	    [COMPLETE_NODES] = "*:node:_vigia_nodes",
+	    [COMPLETE_COMMANDS] = "*:command:_vigia_commands",
 	    [COMPLETE_SHELLS] = "*:shell:(bash zsh)"};
 	return actions[c->completes];
 }
@@ -245,7 +250,12 @@ static int run(struct vigia *v, const struct args *a)
 	return DONE;
 }
 
-const struct command completion_command = {
-    .name = "completion", .words = "bash|zsh", .doc = "prints a shell's completion of this command",
+const struct command completion_command = {.name = "completion",
+    .words = "bash|zsh",
+    .doc = "prints a shell's completion of this command",
     .more = "  In bash: source <(vigia completion bash). The installed package has both in place.\n",
-    .words_min = 1, .words_max = 2, .completes = COMPLETE_SHELLS, .alone = true, .run = run};
+    .words_min = 1,
+    .words_max = 2,
+    .completes = COMPLETE_SHELLS,
+    .alone = true,
+    .run = run};

@@ -5,7 +5,8 @@
 
 enum { FOLLOW, SINCE, UNTIL }; /* flags */
 
-static const struct column columns[] = {{"time"}, {"event"}, {"node"}, {"monitor"}, {"text", 0, "WHAT HAPPENED"}, {NULL}};
+static const struct column columns[] = {
+    {"time"}, {"event"}, {"node"}, {"monitor"}, {"text", 0, "WHAT HAPPENED"}, {NULL}};
 
 struct listening {
 	struct table *table;
@@ -56,8 +57,11 @@ static int run(struct vigia *v, const struct args *a)
 	return r;
 }
 
-const struct command events_command = {
-    .name = "events", .words = "[NODE]", .doc = "what happened: nodes and monitors that came, went, or fell silent",
-    .flags = {{"follow", NULL, "go on as they happen, until interrupted"}, {"since", "TIME", "not before this: -1h, 14:30"},
-	{"until", "TIME", "before this"}},
-    .words_max = 1, .completes = COMPLETE_NODES, .run = run};
+const struct command events_command = {.name = "events",
+    .words = "[NODE]",
+    .doc = "what happened: nodes and monitors that came, went, or fell silent",
+    .flags = {{"follow", NULL, "go on as they happen, until interrupted"},
+	{"since", "TIME", "not before this: -1h, 14:30"}, {"until", "TIME", "before this"}},
+    .words_max = 1,
+    .completes = COMPLETE_NODES,
+    .run = run};

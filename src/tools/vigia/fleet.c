@@ -128,8 +128,8 @@ static bool ends(const char *s, const char *with)
 /* What passes through a virtual interface passes through a real one too, or never leaves the host. */
 static bool virtual_interface(const char *name, size_t n)
 {
-	static const char *const kinds[] = {"lo/", "veth", "docker", "br-", "virbr", "bond", "team", "dummy", "ifb",
-	    "tap", "vnet"};
+	static const char *const kinds[] = {
+	    "lo/", "veth", "docker", "br-", "virbr", "bond", "team", "dummy", "ifb", "tap", "vnet"};
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (begins(name, kinds[i]))
 			return true;
@@ -142,7 +142,8 @@ static bool stacked_disk(const char *name)
 	       begins(name, "zram");
 }
 
-/* "sda1" is part of "sda", "nvme0n1p2" of "nvme0n1", if that is measured as well: the kernel names it first. */
+/* "sda1" is part of "sda", "nvme0n1p2" of "nvme0n1", if that is measured as well: the kernel names it first.
+ */
 static bool partition(const struct fleet_node *n, const char *metric)
 {
 	const char *name = metric + strlen("disk/"), *end = strchr(name, '/');
@@ -168,7 +169,8 @@ static int what_of(const struct fleet_node *n, const char *metric)
 			return -1;
 		return ends(metric, "/rx_bytes") ? RATE_RECEIVED : ends(metric, "/tx_bytes") ? RATE_SENT : -1;
 	}
-	if (!begins(metric, "disk/") || stacked_disk(metric + 5) || !strchr(metric + 5, '/') || partition(n, metric))
+	if (!begins(metric, "disk/") || stacked_disk(metric + 5) || !strchr(metric + 5, '/') ||
+	    partition(n, metric))
 		return -1;
 	return ends(metric, "/read_bytes") ? RATE_READ : ends(metric, "/write_bytes") ? RATE_WRITTEN : -1;
 }

@@ -19,7 +19,8 @@ struct figure_query {
 	const char *monitor, *metric;
 	bool brief; /* enough for a look: no rates of networks and disks */
 };
-extern const struct figure_query figure_queries[]; /* ends with a nameless one; the first is the processor's */
+extern const struct figure_query
+    figure_queries[]; /* ends with a nameless one; the first is the processor's */
 
 enum rate { RATE_IDLE, RATE_RECEIVED, RATE_SENT, RATE_READ, RATE_WRITTEN, RATES };
 

@@ -50,8 +50,8 @@ static int get(struct vigia *v, const struct path *p, void *data)
 	}
 	int r = vigia_ask(v, q, on_monitor, g);
 	if (!r && g->n == before) {
-		complain("nothing is named %s/%s/%s; `vigia list` says what there is", p->node ? p->node : "*",
-		    p->monitor ? p->monitor : "*", p->metric ? p->metric : "*");
+		complain("nothing is named %s/%s/%s; `vigia list` says what there is",
+		    p->node ? p->node : "*", p->monitor ? p->monitor : "*", p->metric ? p->metric : "*");
 		return WRONG;
 	}
 	return r;
@@ -72,10 +72,15 @@ static int run(struct vigia *v, const struct args *a)
 	return r;
 }
 
-const struct command get_command = {
-    .name = "get", .words = "[NODE[/MONITOR[/METRIC]]]...", .doc = "values, as last measured or measured now",
-    .more = "  Values that are not current are marked: late (the monitor is silent), gone (it is not connected),\n"
+const struct command get_command = {.name = "get",
+    .words = "[NODE[/MONITOR[/METRIC]]]...",
+    .doc = "values, as last measured or measured now",
+    .more = "  Values that are not current are marked: late (the monitor is silent), gone (it is not "
+	    "connected),\n"
 	    "  old (its node is not up), with their age. A node named . is the daemon's own.\n",
-    .flags = {{"update", NULL, "measure now"}, {"deadline", "DURATION", "wait for that so long (1s); implies --update"},
+    .flags = {{"update", NULL, "measure now"},
+	{"deadline", "DURATION", "wait for that so long (1s); implies --update"},
 	{"value", NULL, "the values alone, a line each"}},
-    .words_max = -1, .completes = COMPLETE_PATHS, .run = run};
+    .words_max = -1,
+    .completes = COMPLETE_PATHS,
+    .run = run};

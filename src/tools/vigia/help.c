@@ -30,8 +30,10 @@ void help_all(struct vigia *v, FILE *to)
 	fputc('\n', to);
 	put_head(v, "Options, for every command", to);
 	put_flags(global_flags, to);
-	fputs("\nNames are NODE/MONITOR/METRIC, parts left out are all, * and ? stand for any letters: '*/host/load/*'.\n"
-	      "`vigia help COMMAND` says more; so does vigia(1). Exit: 0 well, 1 something is wrong, 2 usage, 3 no "
+	fputs("\nNames are NODE/MONITOR/METRIC, parts left out are all, * and ? stand for any letters: "
+	      "'*/host/load/*'.\n"
+	      "`vigia help COMMAND` says more; so does vigia(1). Exit: 0 well, 1 something is wrong, 2 "
+	      "usage, 3 no "
 	      "daemon.\n",
 	    to);
 }
@@ -68,6 +70,10 @@ static int run(struct vigia *v, const struct args *a)
 	return c ? DONE : USAGE;
 }
 
-const struct command help_command_entry = {
-    .name = "help", .words = "[COMMAND]", .doc = "what there is, or all about a command",
-    .words_max = 1, .completes = COMPLETE_COMMANDS, .alone = true, .run = run};
+const struct command help_command_entry = {.name = "help",
+    .words = "[COMMAND]",
+    .doc = "what there is, or all about a command",
+    .words_max = 1,
+    .completes = COMPLETE_COMMANDS,
+    .alone = true,
+    .run = run};

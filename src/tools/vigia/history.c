@@ -238,9 +238,14 @@ static int run(struct vigia *v, const struct args *a)
 	return e;
 }
 
-const struct command history_command = {
-    .name = "history", .words = "NODE[/MONITOR[/METRIC]]...", .doc = "values as they were: mean, least and most of each step",
-    .more = "  Alone the last hour in 60 steps. On a terminal each series is headed by a small chart of its means.\n",
+const struct command history_command = {.name = "history",
+    .words = "NODE[/MONITOR[/METRIC]]...",
+    .doc = "values as they were: mean, least and most of each step",
+    .more = "  Alone the last hour in 60 steps. On a terminal each series is headed by a small chart of its "
+	    "means.\n",
     .flags = {{"from", "TIME", "not before this (-1h)"}, {"to", "TIME", "before this (now)"},
 	{"step", "DURATION", "one line for so long"}, {"raw", NULL, "each sample instead"}},
-    .words_min = 1, .words_max = -1, .completes = COMPLETE_PATHS, .run = run};
+    .words_min = 1,
+    .words_max = -1,
+    .completes = COMPLETE_PATHS,
+    .run = run};

@@ -206,8 +206,13 @@ static int run(struct vigia *v, const struct args *a)
 	return each_path(v, a, list, &l);
 }
 
-const struct command list_command = {
-    .name = "list", .words = "[NODE[/MONITOR[/METRIC]]]", .doc = "nodes; their monitors; what those measure",
-    .more = "  Alone it lists the nodes. A node's name shows its monitors, NODE/MONITOR what that measures (type, unit,\n"
-	    "  meaning), a METRIC only those of that name. `vigia list '*'` shows the monitors of all nodes.\n",
-    .words_max = 1, .completes = COMPLETE_PATHS, .run = run};
+const struct command list_command = {.name = "list",
+    .words = "[NODE[/MONITOR[/METRIC]]]",
+    .doc = "nodes; their monitors; what those measure",
+    .more =
+	"  Alone it lists the nodes. A node's name shows its monitors, NODE/MONITOR what that measures "
+	"(type, unit,\n"
+	"  meaning), a METRIC only those of that name. `vigia list '*'` shows the monitors of all nodes.\n",
+    .words_max = 1,
+    .completes = COMPLETE_PATHS,
+    .run = run};

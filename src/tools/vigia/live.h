@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A daemon watched: its nodes, what is wrong, and all about one host if wanted, kept new by subscriptions over one
- * connection, which is made anew when it breaks. Nothing here waits but the making of a connection.
+/* A daemon watched: its nodes, what is wrong, and all about one host if wanted, kept new by subscriptions
+ * over one connection, which is made anew when it breaks. Nothing here waits but the making of a connection.
  */
 #ifndef VIGIA_TOOLS_LIVE_H
 #define VIGIA_TOOLS_LIVE_H
@@ -21,23 +21,22 @@ struct live_metric {
 	struct live_monitor *monitor;
 };
 
-
 struct live {
 	struct vigia *v;
 	struct fleet fleet;
-	bool ready;		  /* all has come once */
-	int64_t lost_ns;	  /* wall clock: no daemon since; 0: there is one */
-	char why[200];		  /* why there is none */
+	bool ready;	 /* all has come once */
+	int64_t lost_ns; /* wall clock: no daemon since; 0: there is one */
+	char why[200];	 /* why there is none */
 	char **problems;
 	size_t problems_n;
-	char host[64]; /* watched; "": none */
-	struct names metrics;	  /* of that host, struct live_metric */
+	char host[64];	      /* watched; "": none */
+	struct names metrics; /* of that host, struct live_metric */
 	struct live_monitor *monitors;
 	/* queries under way */
 	int64_t nodes_id, problems_id, events_id, host_id, config_id;
 	char **coming; /* problems of an answer that has not ended */
 	size_t coming_n;
-	bool stale; /* the list of nodes: something happened */
+	bool stale;		 /* the list of nodes: something happened */
 	int64_t try_ns, list_ns; /* monotonic: when next */
 };
 

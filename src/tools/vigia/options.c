@@ -22,7 +22,8 @@ static int find(const struct flag *flags, const char *name, size_t n)
 static int unknown_option(const struct line *l, const char *option)
 {
 	if (l->command)
-		complain("`vigia %s` has no option %s; see `vigia help %s`", l->command->name, option, l->command->name);
+		complain("`vigia %s` has no option %s; see `vigia help %s`", l->command->name, option,
+		    l->command->name);
 	else
 		complain("no option %s before the command; see `vigia help`", option);
 	return USAGE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HOST/MONITOR/METRIC: each part a name or pattern; parts left out, or empty, are all. A metric may hold slashes,
- * and with one at its end it is all that begin so. */
+/* HOST/MONITOR/METRIC: each part a name or pattern; parts left out, or empty, are all. A metric may hold
+ * slashes, and with one at its end it is all that begin so. */
 #ifndef VIGIA_TOOLS_PATH_H
 #define VIGIA_TOOLS_PATH_H
 

@@ -12,8 +12,8 @@
 
 enum { BRIEF }; /* flags */
 
-/* A processor's share needs two looks; a period is a second where nobody chose another. Few nodes are asked again and
- * again until all have moved, many once. */
+/* A processor's share needs two looks; a period is a second where nobody chose another. Few nodes are asked
+ * again and again until all have moved, many once. */
 enum { LOOK_MS = 1300, FEW_NODES = 200, FEW_PAUSE_MS = 100 };
 
 static const struct column node_columns[] = {
@@ -30,8 +30,11 @@ static const struct column node_columns[] = {
     {NULL},
 };
 
-static const struct column problem_columns[] = {{"problem"}, {"node"}, {"monitor"}, {"text", 0, "WHAT IS WRONG, AND "
-	"WHAT TO DO"}, {NULL}};
+static const struct column problem_columns[] = {{"problem"}, {"node"}, {"monitor"},
+    {"text", 0,
+	"WHAT IS WRONG, AND "
+	"WHAT TO DO"},
+    {NULL}};
 
 /* --- asking --- */
 
@@ -160,7 +163,8 @@ static int nodes_part(struct vigia *v, const char *node)
 
 struct problems {
 	struct table *table;
-	const char *node; /* a pattern that a client can't apply itself unless it is a plain name; NULL: all */
+	const char
+	    *node; /* a pattern that a client can't apply itself unless it is a plain name; NULL: all */
 	size_t n;
 };
 
@@ -214,8 +218,13 @@ static int run(struct vigia *v, const struct args *a)
 	return r;
 }
 
-const struct command status_command = {
-    .name = "status", .words = "[NODE]", .doc = "the cluster: nodes with their state, what is wrong, what to do",
-    .more = "  Ends with 0 when nothing is wrong, 1 when something is. A processor's share is measured while you wait,\n"
+const struct command status_command = {.name = "status",
+    .words = "[NODE]",
+    .doc = "the cluster: nodes with their state, what is wrong, what to do",
+    .more = "  Ends with 0 when nothing is wrong, 1 when something is. A processor's share is measured while "
+	    "you wait,\n"
 	    "  for a second at most; --brief does without.\n",
-    .flags = {{"brief", NULL, "only what is wrong"}}, .words_max = 1, .completes = COMPLETE_NODES, .run = run};
+    .flags = {{"brief", NULL, "only what is wrong"}},
+    .words_max = 1,
+    .completes = COMPLETE_NODES,
+    .run = run};

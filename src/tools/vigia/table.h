@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of cells on standard output: aligned for people, or as JSON, or as CSV. What a command says is said once, by its
- * columns. Rows are given cell by cell, in the columns' order.
+/* Rows of cells on standard output: aligned for people, or as JSON, or as CSV. What a command says is said
+ * once, by its columns. Rows are given cell by cell, in the columns' order.
  *
  * As a stream each row leaves at once: JSON is a line a row then, and columns are as wide as they have been.
  */
@@ -18,10 +18,10 @@ enum out_format { OUT_TABLE, OUT_JSON, OUT_CSV };
 enum tone { TONE_NONE, TONE_GOOD, TONE_WARN, TONE_BAD, TONE_DIM, TONE_HEAD };
 
 enum column_flags {
-	COLUMN_NUMBER = 1,	/* in JSON a number where it is one; for people to the right */
-	COLUMN_MACHINES = 2,	/* not for people */
-	COLUMN_PEOPLE = 4,	/* only for people */
-	COLUMN_LEFT = 8,	/* to the left, though a number */
+	COLUMN_NUMBER = 1,   /* in JSON a number where it is one; for people to the right */
+	COLUMN_MACHINES = 2, /* not for people */
+	COLUMN_PEOPLE = 4,   /* only for people */
+	COLUMN_LEFT = 8,     /* to the left, though a number */
 };
 
 struct column {

@@ -128,7 +128,8 @@ static void put_json_escape(struct buf *out, uint32_t c)
 	else if (c < 0x10000)
 		buf_putf(out, "\\u%04x", (unsigned)c);
 	else
-		buf_putf(out, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (c >> 10)), (unsigned)(0xdc00 + (c & 0x3ff)));
+		buf_putf(
+		    out, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (c >> 10)), (unsigned)(0xdc00 + (c & 0x3ff)));
 }
 
 static void put_json_char(struct buf *out, const char *s, size_t n)
@@ -253,7 +254,9 @@ void text_put_spark(struct buf *out, const double *y, size_t n, double low, doub
 
 void text_put_bar(struct buf *out, double share, size_t columns)
 {
-	size_t full = isnan(share) || share < 0 ? 0 : share > 1 ? columns : (size_t)(share * (double)columns + 0.5);
+	size_t full = isnan(share) || share < 0 ? 0
+		      : share > 1		? columns
+						: (size_t)(share * (double)columns + 0.5);
 	for (size_t i = 0; i < columns; i++)
 		buf_puts(out, i < full ? (unicode ? "█" : "#") : (unicode ? "░" : "."));
 }

@@ -11,7 +11,8 @@
 /* May the terminal be given more than ASCII? Call once, first: it sets the locale. */
 bool text_unicode(void);
 
-/* On one line, nothing that moves a cursor, turns a line around or is no UTF-8: such bytes show as \n, \x1b. */
+/* On one line, nothing that moves a cursor, turns a line around or is no UTF-8: such bytes show as \n, \x1b.
+ */
 void text_put(struct buf *out, const char *s);
 /* Columns that text_put's bytes take on a terminal. */
 size_t text_width(const char *s);

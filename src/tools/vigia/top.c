@@ -18,8 +18,11 @@ volatile int top_stopped;
 
 /* --- figures --- */
 
-#define RATE_VALUE(name, which) \
-	static double name(const struct fleet_node *n) { return node_rate(n, which); }
+#define RATE_VALUE(name, which)                                                                              \
+	static double name(const struct fleet_node *n)                                                       \
+	{                                                                                                    \
+		return node_rate(n, which);                                                                  \
+	}
 RATE_VALUE(received, RATE_RECEIVED)
 RATE_VALUE(sent, RATE_SENT)
 RATE_VALUE(read_rate, RATE_READ)
@@ -246,7 +249,8 @@ static int run(struct vigia *v, const struct args *a)
 	int64_t rounds = -1;
 	const char *filter = a->flags[FILTER] ? a->flags[FILTER] : "";
 	if (a->flags[SORT] && !order_parse(&order, a->flags[SORT])) {
-		complain("--sort is node, state, cpu, load, memory, received, sent, read, written or temperature");
+		complain(
+		    "--sort is node, state, cpu, load, memory, received, sent, read, written or temperature");
 		return USAGE;
 	}
 	if (!take_rounds(a, &rounds))
@@ -259,11 +263,15 @@ static int run(struct vigia *v, const struct args *a)
 	return r;
 }
 
-const struct command top_command = {
-    .name = "top", .words = "", .doc = "the nodes live, full screen; without a terminal as lines each second",
-    .more = "  Keys are explained by h. Rates are computed from counters; networks and disks that only pass on what\n"
+const struct command top_command = {.name = "top",
+    .words = "",
+    .doc = "the nodes live, full screen; without a terminal as lines each second",
+    .more = "  Keys are explained by h. Rates are computed from counters; networks and disks that only pass "
+	    "on what\n"
 	    "  others carry (loopback, bridges, partitions) are left out.\n",
-    .flags = {{"sort", "COLUMN", "node, state, cpu, load, memory, received, sent, read, written, temperature"},
+    .flags = {{"sort", "COLUMN",
+		  "node, state, cpu, load, memory, received, sent, read, written, temperature"},
 	{"filter", "TEXT", "only nodes whose name holds it, or fits it with * and ?"},
-	{"plain", NULL, "lines, though there is a terminal"}, {"rounds", "N", "so many rounds of lines, then end"}},
+	{"plain", NULL, "lines, though there is a terminal"},
+	{"rounds", "N", "so many rounds of lines, then end"}},
     .run = run};

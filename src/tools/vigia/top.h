@@ -6,9 +6,9 @@
 #include "tools/vigia/live.h"
 
 struct figure {
-	const char *name;    /* for machines, and --sort */
+	const char *name; /* for machines, and --sort */
 	const char *heading;
-	int width, decimals; /* for people; decimals -1: bytes */
+	int width, decimals;			     /* for people; decimals -1: bytes */
 	double (*value)(const struct fleet_node *n); /* NAN: not known */
 	enum tone (*tone)(const struct fleet_node *n);
 	const char *doc;

@@ -30,7 +30,8 @@ void put_age(struct buf *out, int64_t time_ns)
 void values_name(struct table *t, const struct msg *m, const struct msg *v)
 {
 	char name[300];
-	snprintf(name, sizeof name, "%s/%s/%s", msg_get(m, "node", ""), msg_get(m, "monitor", ""), msg_get(v, "n", ""));
+	snprintf(name, sizeof name, "%s/%s/%s", msg_get(m, "node", ""), msg_get(m, "monitor", ""),
+	    msg_get(v, "n", ""));
 	table_text(t, name);
 	table_text(t, msg_get(m, "node", ""));
 	table_text(t, msg_get(m, "monitor", ""));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command `vigia`: asks a daemon, and shows what it says. This is the map of the room.
  *
- * Each subcommand is a file with one const struct command; the table in commands.c lists them. Dispatch, options, help
- * and completion are made from it, and a test holds the manual page against it.
+ * Each subcommand is a file with one const struct command; the table in commands.c lists them. Dispatch,
+ * options, help and completion are made from it, and a test holds the manual page against it.
  */
 #ifndef VIGIA_TOOLS_VIGIA_H
 #define VIGIA_TOOLS_VIGIA_H
@@ -37,7 +37,8 @@ struct flag {
 enum completes { COMPLETE_NOTHING, COMPLETE_PATHS, COMPLETE_NODES, COMPLETE_COMMANDS, COMPLETE_SHELLS };
 
 struct args {
-	const char *flags[FLAGS_MAX]; /* in the order of command.flags; "" for one without value; NULL: not said */
+	const char
+	    *flags[FLAGS_MAX]; /* in the order of command.flags; "" for one without value; NULL: not said */
 	const char *const *words;
 	int n;
 };
@@ -48,7 +49,7 @@ struct command {
 	struct flag flags[FLAGS_MAX];
 	int words_min, words_max; /* -1: any number */
 	enum completes completes;
-	bool alone; /* needs no daemon */
+	bool alone;					   /* needs no daemon */
 	int (*run)(struct vigia *v, const struct args *a); /* an exit code */
 };
 
@@ -98,7 +99,8 @@ unsigned table_flags(const struct vigia *v, unsigned more);
 /* A document ends with a line feed, as lines do. */
 void end_document(const struct vigia *v, struct table *t);
 enum tone state_tone(const char *state);
-/* An option's duration or time; false: it has complained. *ret is left as it is when the option was not said. */
+/* An option's duration or time; false: it has complained. *ret is left as it is when the option was not said.
+ */
 bool duration_option(const struct args *a, int flag, int64_t *ret_ns);
 bool time_option(const struct args *a, int flag, int64_t *ret_ns);
 

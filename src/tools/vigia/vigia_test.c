@@ -66,8 +66,12 @@ static void strangers_bytes_are_harmless(void **state)
 	becomes(text_put, "a\033[2Jb", "a\\x1b[2Jb");
 	becomes(text_put, "two\nlines\r", "two\\nlines\\x0d");
 	becomes(text_put, "\xff\xc0\x80", "\\xff\\xc0\\x80");
-	becomes(text_put, "\xc2\x9b", "\\xc2\\x9b");		   /* CSI in one character */
-	becomes(text_put, "\xe2\x80\xae" "evil", "\\xe2\\x80\\xae" "evil"); /* right to left from here */
+	becomes(text_put, "\xc2\x9b", "\\xc2\\x9b"); /* CSI in one character */
+	becomes(text_put,
+	    "\xe2\x80\xae"
+	    "evil",
+	    "\\xe2\\x80\\xae"
+	    "evil"); /* right to left from here */
 	becomes(text_put, "Größe 温度", "Größe 温度");
 	assert_int_equal(text_width("温度 x"), 6);
 	assert_int_equal(text_fit("温度", 3), 3);
@@ -201,8 +205,9 @@ static void times(void **state)
 	time_is("2025-11-22", NOW - (20 * 3600 + 16 * 60 + 40) * SEC);
 	time_is("today", NOW - (20 * 3600 + 16 * 60 + 40) * SEC);
 	time_is("yesterday", NOW - (44 * 3600 + 16 * 60 + 40) * SEC);
-	static const char *const bad[] = {"", "later", "2025", "2025-13-01", "2025-11-22T", "2025-11-22T24:00", "25:00",
-	    "12:60", "@", "@x", "-", "2025-11-22T10:00:00X", "2025-11-22T10:00:00+1"};
+	static const char *const bad[] = {"", "later", "2025", "2025-13-01", "2025-11-22T",
+	    "2025-11-22T24:00", "25:00", "12:60", "@", "@x", "-", "2025-11-22T10:00:00X",
+	    "2025-11-22T10:00:00+1"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		int64_t ns = 7;
 		assert_true(when_time(bad[i], NOW, &ns) < 0);
@@ -268,8 +273,8 @@ static void paths(void **state)
 
 /* --- tables --- */
 
-static const struct column columns[] = {
-    {"name", COLUMN_PEOPLE, "WHOLE NAME"}, {"node", COLUMN_MACHINES}, {"value", COLUMN_NUMBER}, {"text"}, {NULL}};
+static const struct column columns[] = {{"name", COLUMN_PEOPLE, "WHOLE NAME"}, {"node", COLUMN_MACHINES},
+    {"value", COLUMN_NUMBER}, {"text"}, {NULL}};
 
 static void fill(struct table *t)
 {
@@ -408,16 +413,17 @@ static void rates_come_from_counters(void **state)
 {
 	struct fleet f = {0};
 	give(&f, node("n1", "up"));
-	give(&f, values("n1", "host", 10 * SEC, "cpu/idle", "100.00", "cpu/iowait", "5.00", "net/eth0/rx_bytes", "1000",
-	    "net/lo/rx_bytes", "5", "disk/sda/read_bytes", "0", "disk/sda1/read_bytes", "0", "memory/total", "200",
-	    "memory/available", "150", NULL));
+	give(&f, values("n1", "host", 10 * SEC, "cpu/idle", "100.00", "cpu/iowait", "5.00",
+		     "net/eth0/rx_bytes", "1000", "net/lo/rx_bytes", "5", "disk/sda/read_bytes", "0",
+		     "disk/sda1/read_bytes", "0", "memory/total", "200", "memory/available", "150", NULL));
 	fleet_rates(&f);
 	struct fleet_node *n = fleet_at(&f, 0);
 	assert_true(isnan(node_cpu(n)));
 	assert_float_equal(node_memory(n), 25, 1e-6);
 	/* What did not change is not said. */
-	give(&f, values("n1", "host", 12 * SEC, "cpu/idle", "101.00", "net/eth0/rx_bytes", "3000", "net/lo/rx_bytes", "9999",
-	    "disk/sda/read_bytes", "4096", "disk/sda1/read_bytes", "4096", NULL));
+	give(&f, values("n1", "host", 12 * SEC, "cpu/idle", "101.00", "net/eth0/rx_bytes", "3000",
+		     "net/lo/rx_bytes", "9999", "disk/sda/read_bytes", "4096", "disk/sda1/read_bytes", "4096",
+		     NULL));
 	fleet_rates(&f);
 	assert_float_equal(node_cpu(n), 75, 1e-6);
 	assert_float_equal(node_rate(n, RATE_RECEIVED), 1000, 1e-6);
@@ -442,7 +448,8 @@ static void the_dead_have_no_figures(void **state)
 {
 	struct fleet f = {0};
 	give(&f, node("n1", "up"));
-	give(&f, values("n1", "temperature", 10 * SEC, "temperature/cpu/a", "41.0", "temperature/cpu/b", "47.5", NULL));
+	give(&f, values("n1", "temperature", 10 * SEC, "temperature/cpu/a", "41.0", "temperature/cpu/b",
+		     "47.5", NULL));
 	assert_float_equal(node_temperature(fleet_at(&f, 0)), 47.5, 1e-6);
 	give(&f, node("n1", "down"));
 	assert_true(isnan(node_temperature(fleet_at(&f, 0))));
@@ -524,8 +531,8 @@ static void command_lines(void **state)
 static void wrong_command_lines(void **state)
 {
 	struct line l;
-	static const char *const wrong[] = {"gett", "get --nothing", "--update get", "get --deadline", "forget", "forget a b",
-	    "info x", "get --update=yes", "status -x"};
+	static const char *const wrong[] = {"gett", "get --nothing", "--update get", "get --deadline",
+	    "forget", "forget a b", "info x", "get --update=yes", "status -x"};
 	assert_non_null(freopen("/dev/null", "w", stderr));
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
 		assert_int_equal(read_words(&l, wrong[i]), USAGE);

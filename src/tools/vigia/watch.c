@@ -20,8 +20,8 @@ static void say_lost(const struct msg *m)
 {
 	int64_t lost = 0;
 	if (!msg_get_int(m, "lost", &lost) && lost)
-		complain("%s/%s: %" PRId64 " periods were left out, output is too slow", msg_get(m, "node", ""),
-		    msg_get(m, "monitor", ""), lost);
+		complain("%s/%s: %" PRId64 " periods were left out, output is too slow",
+		    msg_get(m, "node", ""), msg_get(m, "monitor", ""), lost);
 }
 
 static int on_period(void *data, const struct msg *m)
@@ -53,7 +53,10 @@ static int run(struct vigia *v, const struct args *a)
 	return r;
 }
 
-const struct command watch_command = {
-    .name = "watch", .words = "[NODE[/MONITOR[/METRIC]]]", .doc = "values as they change, a line each, until interrupted",
+const struct command watch_command = {.name = "watch",
+    .words = "[NODE[/MONITOR[/METRIC]]]",
+    .doc = "values as they change, a line each, until interrupted",
     .more = "  First all values as they are, then those that changed, as each period comes.\n",
-    .words_max = 1, .completes = COMPLETE_PATHS, .run = run};
+    .words_max = 1,
+    .completes = COMPLETE_PATHS,
+    .run = run};

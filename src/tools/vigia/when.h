@@ -11,13 +11,15 @@
 int when_duration(const char *text, int64_t *ret_ns);
 
 /* "now", a duration before now ("-1h", and just "1h"), "today", "yesterday", "14:30" (today), "2025-11-22",
- * "2025-11-22T14:30[:05[.5]][Z|+01:00]" (a blank will do for T; local where no zone is said), "@1763839000". */
+ * "2025-11-22T14:30[:05[.5]][Z|+01:00]" (a blank will do for T; local where no zone is said), "@1763839000".
+ */
 int when_time(const char *text, int64_t now_ns, int64_t *ret_ns);
 
 /* Those forms in one line, for errors. */
 extern const char when_time_forms[], when_duration_forms[];
 
-/* "2025-11-22 14:30:05" in local time; for machines in UTC, to the ns. 0, a time that never was, puts nothing. */
+/* "2025-11-22 14:30:05" in local time; for machines in UTC, to the ns. 0, a time that never was, puts
+ * nothing. */
 void when_put(struct buf *out, int64_t ns);
 void when_put_clock(struct buf *out, int64_t ns);
 void when_put_utc(struct buf *out, int64_t ns);
