@@ -147,7 +147,7 @@ def numbers(d, node):
 def test_killed_at_random_both_agree_and_keep_what_was_measured(make_cluster):
     """Node and master are killed -9 in turn. What the node had not committed (50 ms) may be lost, nothing else."""
     cluster = make_cluster(2, monitors="monitor host { enabled = false }\n")
-    rounds, per_round = (200 if SOAK else 6), 25
+    rounds, per_round = (1000 if SOAK else 6), 25
     log, at_risk, secret = [], set(), None
     for i in range(rounds):
         with Monitor(cluster[2].socket, "count", [Metric("n", "counter")], period=10, secret=secret).connect() as m:

@@ -131,6 +131,7 @@ static void cursors_forget_connection(struct uplink *u)
 		c->announce = 0;
 		c->known = c->follows = false;
 		c->boot = 0;
+		c->sent = (struct history_position){0}; /* the master says anew what it has */
 	}
 }
 
