@@ -59,10 +59,13 @@ static void on_timeout(uv_timer_t *timer)
 static void on_connected(uv_poll_t *poll, int status, int events)
 {
 	struct dial *d = poll->data;
-	int error = -status;
+	int error = 0;
 	socklen_t len = sizeof error;
-	if (!status && getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+	/* libuv says EBADF whatever the error was; the socket knows. */
+	if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &error, &len))
 		error = errno;
+	if (!error)
+		error = -status;
 	if (!error)
 		uv_poll_stop(&d->poll);
 	finish(d, error ? -error : d->fd);

@@ -147,11 +147,19 @@ static void read_in(struct stream *s)
 	}
 }
 
+/* libuv says EBADF whatever the error was; the socket knows. */
+static int socket_error(int fd, int status)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+	return !getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) && error ? -error : status;
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct stream *s = poll->data;
 	if (status < 0) {
-		ended(s, status);
+		ended(s, socket_error(s->fd, status));
 		return;
 	}
 	if ((events & UV_PRIORITIZED) && s->events->urgent)
