@@ -139,6 +139,21 @@ def test_an_update_disturbs_only_whom_it_means(five):
         m.close()
 
 
+def test_metrics_that_come_and_go_reach_the_master_and_disturb_nothing(five):
+    with Monitor(five[2].socket, "m", [Metric("a"), Metric("b")], period=0).connect() as m, five.master.client() as c:
+        m.send_row([1, 2])
+        wait_for(lambda: c.get("b", node="h2", monitor="m"), 5)
+        m.reconfigure([Metric("a"), Metric("c")])
+        m.send_row([3, 4])
+        wait_for(lambda: c.get("c", node="h2", monitor="m"), 5)
+        got = c.get(node="h2", monitor="m").one()
+        assert {n: v.text for n, v in got.values.items()} == {"a": "3", "c": "4"}
+        assert c.nodes("h2").one().state == "up"
+        points = lambda name: [v for s in c.history(name, node="h2", monitor="m") for _, v in s.points]
+        wait_for(lambda: points("a") == ["1", "3"], 5, "one series through both configs")
+        assert points("b") == ["2"] and points("c") == ["4"]
+
+
 def numbers(d, node):
     with d.client() as c:
         return [int(v) for s in c.history("n", node=node) for _, v in s.points]

@@ -161,10 +161,13 @@ void update_link_closed(struct ask **list);
 /* --- query.c, history_query.c: what clients ask; values.c: how values are shown --- */
 extern const struct op health_ops[];
 int query_master_info(struct call *c), query_master_status(struct call *c), query_cancel(struct call *c);
+int query_master_status_more(struct call *c), query_node_list_more(struct call *c);
 int query_node_list(struct call *c), query_node_forget(struct call *c);
 int query_config_get(struct call *c);
 int query_monitor_list(struct call *c), query_monitor_get(struct call *c), query_monitor_get_more(struct call *c);
 void query_walk_over(struct call *c);
+/* 0, or the call has failed because a plain name does not exist. */
+int query_check_names(struct call *c, const char *node, const char *monitor);
 int query_history(struct call *c), query_history_more(struct call *c);
 void query_history_over(struct call *c);
 int query_monitor_update(struct call *c);

@@ -213,7 +213,6 @@ static struct monitor *announced(struct link *l, struct health *h, const char *n
 		return NULL;
 	l->monitors[slot].monitor = m;
 	l->monitors[slot].follows = false;
-	l->monitors[slot].boot = 0;
 	m->connected = true;
 	m->told_late = false;
 	return m;

@@ -74,7 +74,7 @@ static struct monitor *walk_next(const struct cluster *cluster, struct walk *w)
 }
 
 /* A plain name that does not exist is an error; a pattern that matches nothing is not. */
-static int check_names(struct call *c, const char *node, const char *monitor)
+int query_check_names(struct call *c, const char *node, const char *monitor)
 {
 	const struct cluster *cluster = &health_of(c->peer)->cluster;
 	if (!pattern_plain(node))
@@ -133,8 +133,9 @@ void query_problem(struct call *c, const char *problem, const char *node, const 
 	call_send(c, m);
 }
 
-static void node_problems(struct call *c, const struct node *n, int64_t now_ns)
+static void node_problems(struct call *c, const struct node *n)
 {
+	int64_t now_ns = clock_mono_ns();
 	if (!n->self && !node_present(n) && n->step.state != STEP_LEFT)
 		query_problem(c, "node-down", n->name, NULL,
 		    "node %s is %s (%s): look at the host, then at vigiad on it; `vigia forget %s` if it is gone for good",
@@ -152,12 +153,44 @@ static void node_problems(struct call *c, const struct node *n, int64_t now_ns)
 	}
 }
 
+typedef void node_fn(struct call *c, const struct node *n);
+
+/* Every node that matches, as fast as the client reads. */
+static int each_node(struct call *c, node_fn *fn)
+{
+	struct walk *w = c->state;
+	const struct cluster *cluster = &health_of(c->peer)->cluster;
+	const struct node *n;
+	while ((n = names_after(&cluster->nodes, *w->at_node ? w->at_node : NULL))) {
+		snprintf(w->at_node, sizeof w->at_node, "%s", n->name);
+		if (pattern_match(w->node, n->name))
+			fn(c, n);
+		if (call_pending(c) > PENDING_ENOUGH)
+			return CALL_MORE;
+	}
+	return CALL_DONE;
+}
+
+static int begin_nodes(struct call *c, const char *pattern)
+{
+	struct walk *w = calloc(1, sizeof *w);
+	if (!w)
+		return call_fail(c, "failed", "no memory");
+	w->node = pattern;
+	c->state = w;
+	return 0;
+}
+
+int query_master_status_more(struct call *c)
+{
+	return each_node(c, node_problems);
+}
+
 int query_master_status(struct call *c)
 {
 	struct health *h = health_of(c->peer);
-	int64_t now_ns = clock_mono_ns();
-	for (size_t i = 0; i < h->cluster.nodes.n; i++)
-		node_problems(c, h->cluster.nodes.things[i], now_ns);
+	if (begin_nodes(c, "*"))
+		return -1;
 	if (*h->history_trouble)
 		query_problem(c, "history", h->core->name, NULL,
 		    "history is not being written: %s. Live values go on; it recovers by itself once this is mended",
@@ -167,7 +200,7 @@ int query_master_status(struct call *c)
 		    "insecure_network is on: what goes to other hosts is neither encrypted nor authenticated");
 	uplinks_problems(h, c);
 	supervise_problems(h, c);
-	return CALL_DONE;
+	return query_master_status_more(c);
 }
 
 /* --- node --- */
@@ -204,18 +237,16 @@ static void put_node(struct call *c, const struct node *n)
 	call_send(c, m);
 }
 
+int query_node_list_more(struct call *c)
+{
+	return each_node(c, put_node);
+}
+
 int query_node_list(struct call *c)
 {
-	const struct cluster *cluster = &health_of(c->peer)->cluster;
-	const char *pattern = c->args[0].text;
-	if (check_names(c, pattern, "*"))
+	if (query_check_names(c, c->args[0].text, "*") || begin_nodes(c, c->args[0].text))
 		return -1;
-	for (size_t i = 0; i < cluster->nodes.n; i++) {
-		const struct node *n = cluster->nodes.things[i];
-		if (pattern_match(pattern, n->name))
-			put_node(c, n);
-	}
-	return CALL_DONE;
+	return query_node_list_more(c);
 }
 
 int query_node_forget(struct call *c)
@@ -309,7 +340,7 @@ int query_monitor_get_more(struct call *c)
 static int begin(struct call *c)
 {
 	struct walk *w = NULL;
-	if (check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
+	if (query_check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
 		return -1;
 	return query_monitor_get_more(c);
 }
@@ -359,7 +390,7 @@ int query_monitor_get(struct call *c)
 	struct walk *w = NULL;
 	if (!c->args[3].number)
 		return begin(c);
-	if (check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
+	if (query_check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
 		return -1;
 	int r = update_start(health_of(c->peer), w->node, w->monitor, w->metric, c->args[4].number, on_updated, c,
 	    &w->update);

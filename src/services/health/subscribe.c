@@ -118,6 +118,8 @@ static void give_all(struct health *h, struct subscription *s)
 int query_subscribe(struct call *c)
 {
 	struct health *h = health_of(c->peer);
+	if (query_check_names(c, c->args[0].text, c->args[1].text))
+		return -1;
 	struct subscription *s = calloc(1, sizeof *s);
 	if (!s)
 		return call_fail(c, "failed", "no memory");
