@@ -2,6 +2,7 @@
 """Daemons, hosts and clusters for the scenarios: real processes, real sockets, namespaces that are made here and go."""
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import signal
@@ -129,11 +130,16 @@ class Daemon:
             return next(int(line.split()[1]) * 1024 for line in f if line.startswith("Pss:"))
 
 
+def next_tag(count=itertools.count()):
+    """A prefix for names of namespaces and devices: what one test leaves to the kernel to end is not the next one's."""
+    return f"vt{os.getpid() % 65536:x}{next(count):x}"
+
+
 class Network:
     """Hosts h1 ... hn: network namespaces on one bridge, 10.77.0.i each."""
 
     def __init__(self, n):
-        self.tag = f"vt{os.getpid() % 100000}"
+        self.tag = next_tag()
         self.n = n
         self.bridge = self.tag + "b"
         run("ip", "link", "add", self.bridge, "type", "bridge")
@@ -203,7 +209,7 @@ class Relay:
     """The same over a network as bad as one likes (tests/relay): hosts 10.9.0.i, no bridge."""
 
     def __init__(self, n):
-        self.n, self.tag = n, f"vr{os.getpid() % 100000}h"
+        self.n, self.tag = n, next_tag() + "h"
         for i in range(1, n + 1):
             run("ip", "netns", "add", self.space(i))
             run("ip", "-n", self.space(i), "link", "set", "lo", "up")
