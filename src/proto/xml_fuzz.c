@@ -11,12 +11,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 struct copied {
 	struct heard heard;
 	struct buf xml;
+	bool mixed; /* text and elements in one: HMON has no such thing, and it is not kept */
 };
+
+static bool is_mixed(const struct msg *m)
+{
+	if (m->children && *m->text)
+		return true;
+	for (const struct msg *c = m->children; c; c = c->next)
+		if (is_mixed(c))
+			return true;
+	return false;
+}
 
 static int copy_stanza(void *data, const struct msg *m)
 {
 	struct copied *c = data;
 	xml_put(&c->xml, m);
+	c->mixed = c->mixed || is_mixed(m);
 	return hear_stanza(&c->heard, m);
 }
 
@@ -79,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (small)
 		check_same(&whole, &pieces);
 	struct copied again = hear_in_pieces(whole.xml.data ? whole.xml.data : "", whole.xml.len, 4096);
-	if (whole.xml.len <= XML_TAG_MAX)
+	if (!whole.mixed && whole.xml.len <= XML_TAG_MAX)
 		check_same(&whole, &again);
 	copied_release(&whole);
 	copied_release(&pieces);
