@@ -146,6 +146,11 @@ uint64_t config_digest(const struct config *c)
 	return digest;
 }
 
+int config_find_near(const struct config *c, const char *name, size_t hint)
+{
+	return hint < c->n && !strcmp(c->metrics[hint].name, name) ? (int)hint : config_find(c, name);
+}
+
 int config_find(const struct config *c, const char *name)
 {
 	for (size_t i = 0; i < c->n; i++)

@@ -52,6 +52,8 @@ uint64_t config_digest(const struct config *c);
 
 /* Index of a metric, or -1. */
 int config_find(const struct config *c, const char *name);
+/* The same, looked for first at `hint`: who asks for one after the other pays for no search. */
+int config_find_near(const struct config *c, const char *name, size_t hint);
 
 const char *metric_type_name(enum metric_type t);
 /* The type so named, or -1. */

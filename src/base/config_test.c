@@ -113,6 +113,11 @@ static void the_most_metrics_there_may_be_are_sealed(void **state)
 	assert_int_equal(config_seal(c, &why, &at), 0);
 	assert_int_equal(config_find(c, "m/16383"), 16383);
 	assert_int_equal(config_find(c, "m/16384"), -1);
+	for (size_t hint = 0; hint < METRICS_MAX + 2; hint += 16383) {
+		assert_int_equal(config_find_near(c, "m/7", hint), 7);
+		assert_int_equal(config_find_near(c, "m/16383", hint), 16383);
+		assert_int_equal(config_find_near(c, "m/x", hint), -1);
+	}
 	config_unref(c);
 }
 

@@ -170,8 +170,10 @@ struct config *cluster_intern(struct cluster *c, struct config *config)
 
 static void move_values(struct monitor *m, const struct config *to, struct value *values)
 {
+	size_t next = 0;
 	for (size_t i = 0; m->config && i < m->config->n; i++) {
-		int at = config_find(to, m->config->metrics[i].name);
+		int at = config_find_near(to, m->config->metrics[i].name, next);
+		next = at < 0 ? next : (size_t)at + 1;
 		if (at < 0 || to->metrics[at].type != m->config->metrics[i].type ||
 		    to->metrics[at].scale != m->config->metrics[i].scale)
 			continue;

@@ -210,17 +210,19 @@ static int on_row(struct peer *p, const struct xml_row *row)
 struct named {
 	struct value *values;
 	const struct config *config;
+	size_t next; /* the metric that will be said, where they are said in order */
 	char why[200];
 };
 
 static int set_named(struct named *n, const struct msg *v)
 {
 	const char *name = msg_get(v, "n", "");
-	int i = config_find(n->config, name);
+	int i = config_find_near(n->config, name, n->next);
 	if (i < 0) {
 		snprintf(n->why, sizeof n->why, "the config has no metric \"%.60s\"", name);
 		return -EINVAL;
 	}
+	n->next = (size_t)i + 1;
 	struct value value = {.kind = VALUE_NONE};
 	const char *why = "";
 	if (!msg_get_flag(v, "none")) {
