@@ -80,6 +80,17 @@ def test_a_node_that_is_ended_has_left(five):
         assert [e for e in c.events() if e.event == "node-left" and e.node == "h5"]
 
 
+def test_a_node_that_is_gone_for_good_is_forgotten_and_may_come_anew(five):
+    with five.master.client() as c:
+        five[5].kill()
+        when(c, "h5", "down", 3)
+        assert five.master.vigia("forget", "h2", check=False).returncode != 0, "it is connected"
+        five.master.vigia("forget", "h5")
+        assert "h5" not in states_of(c)
+        five[5].start()
+        wait_for(lambda: states_of(c).get("h5") == "up", 10, "a newcomer again")
+
+
 def test_a_break_of_the_link_leaves_no_gap_and_no_duplicate(five):
     """A monitor on h2 counts; its own log is the oracle."""
     log = []

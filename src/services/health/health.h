@@ -183,6 +183,8 @@ struct msg *values_message(struct call *c, const struct monitor *m, const char *
 int query_subscribe(struct call *c), query_subscribe_more(struct call *c);
 void query_subscribe_over(struct call *c);
 void subscribe_period(struct health *h, struct monitor *m);
+/* The node is about to be forgotten. */
+void subscribe_forget(struct health *h, const struct node *n);
 
 /* --- events.c --- */
 void event_put(struct health *h, const char *kind, const char *node, const char *monitor, const char *format, ...)

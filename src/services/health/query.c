@@ -262,6 +262,8 @@ int query_node_forget(struct call *c)
 		return call_fail(c, "failed", "%s", strerror(-r));
 	event_put(h, "node-forgotten", n->name, NULL, "by %s", c->peer->address);
 	watch_forget(h, n);
+	subscribe_forget(h, n);
+	master_tick(h); /* no ack is due to it any more */
 	cluster_forget(&h->cluster, n);
 	return CALL_DONE;
 }

@@ -73,6 +73,17 @@ static void give(struct subscription *s, struct monitor *m, const struct row *ch
 		msg_free(msg);
 }
 
+void subscribe_forget(struct health *h, const struct node *n)
+{
+	for (struct subscription *s = h->subscriptions; s; s = s->next) {
+		size_t kept = 0;
+		for (size_t i = 0; i < s->skipped_n; i++)
+			if (s->skipped[i].monitor->node != n)
+				s->skipped[kept++] = s->skipped[i];
+		s->skipped_n = kept;
+	}
+}
+
 void subscribe_period(struct health *h, struct monitor *m)
 {
 	for (struct subscription *s = h->subscriptions, *next; s; s = next) {
