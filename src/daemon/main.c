@@ -2,6 +2,7 @@
 /* vigiad: wires the floors together and holds no logic of its own. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -291,6 +292,7 @@ static void on_watchdog(uv_timer_t *timer)
 static void on_minute(uv_timer_t *timer)
 {
 	log_flush();
+	malloc_trim(0); /* what a crowd of connections took goes back once they are gone */
 }
 
 static int watch_sources(void)
