@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BEAT = 0x16, VERSION = 1 };
+enum { BEAT = 0x16, VERSION = 1, RTO_MAX_MS = 44 /* TCP_RTO_MAX_MS, not yet in the C library's header */ };
 
 /* --- leaving --- */
 
@@ -384,6 +384,16 @@ static void put_address(struct peer *p, const struct sockaddr_storage *a)
 	}
 }
 
+/* After a pause of the network a link of few small segments must speak again at once: exponential back-off would
+ * keep it silent for as long again as the pause was, and a living node would be called down. */
+static void set_tcp(int fd)
+{
+	int on = 1, most_ms = 1000;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, RTO_MAX_MS, &most_ms, sizeof most_ms); /* Linux 6.15 and later */
+}
+
 static void learn_address(struct peer *p, int fd)
 {
 	struct sockaddr_storage a = {0};
@@ -393,8 +403,7 @@ static void learn_address(struct peer *p, int fd)
 	if (getpeername(fd, (struct sockaddr *)&a, &len))
 		return;
 	if (a.ss_family != AF_UNIX) {
-		int on = 1;
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		set_tcp(fd);
 		p->local = is_loopback(&a);
 		put_address(p, &a);
 		return;

@@ -236,7 +236,7 @@ static int migrate_from(struct store *s, int64_t version)
 	return e;
 }
 
-static int check_version(struct store *s, enum store_use use)
+static int check_version(struct store *s, int64_t *ret_version)
 {
 	int64_t version = 0, application = 0, tables = 0;
 	int e = pragma_int(s, "PRAGMA user_version", &version);
@@ -250,19 +250,31 @@ static int check_version(struct store *s, enum store_use use)
 		return refuse(s, "it is a database of another program");
 	if (version < 0 || version > SCHEMA_VERSION)
 		return refuse(s, "it was written by a newer release of Vigia");
-	if (version < SCHEMA_VERSION)
-		return use == STORE_WRITE ? migrate_from(s, version)
-					  : refuse(s, "it was written by an older release");
+	*ret_version = version;
 	return 0;
 }
 
+static int set_up_reading(struct store *s)
+{
+	int64_t version;
+	int e = check_version(s, &version);
+	if (!e && version < SCHEMA_VERSION)
+		e = refuse(s, "it was written by an older release");
+	return e;
+}
+
+/* The check comes first: some of the pragmas write, and what is not ours stays as it is. */
 static int set_up_writing(struct store *s)
 {
-	int e = exec(s,
+	int64_t version;
+	int e = check_version(s, &version);
+	if (e)
+		return e;
+	e = exec(s,
 	    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
 	    "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF; PRAGMA journal_size_limit = 131072;"
 	    "PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF");
-	return e ? e : check_version(s, STORE_WRITE);
+	return !e && version < SCHEMA_VERSION ? migrate_from(s, version) : e;
 }
 
 int store_open(struct store **ret, const char *path, enum store_use use)
@@ -275,7 +287,7 @@ int store_open(struct store **ret, const char *path, enum store_use use)
 	int e = s->db ? failed(s, rc) : -ENOMEM;
 	if (!e) {
 		sqlite3_busy_timeout(s->db, 5000);
-		e = use == STORE_WRITE ? set_up_writing(s) : check_version(s, STORE_READ);
+		e = use == STORE_WRITE ? set_up_writing(s) : set_up_reading(s);
 	}
 	if (e) {
 		snprintf(open_why, sizeof open_why, "%s", s->why);

@@ -76,8 +76,6 @@ static int connect_to(struct dial *d, const struct addrinfo *a)
 	d->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (d->fd < 0)
 		return -errno;
-	int on = 1;
-	setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (connect(d->fd, a->ai_addr, a->ai_addrlen) && errno != EINPROGRESS)
 		return -errno;
 	int r = uv_poll_init(d->net->loop, &d->poll, d->fd);

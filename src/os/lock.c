@@ -42,14 +42,14 @@ static bool is_in_place(int fd, const char *file)
 	    ours.st_dev == named.st_dev;
 }
 
-static int write_pid(int fd)
+/* For people only: on a full disk the lock holds without it. */
+static void write_pid(int fd)
 {
 	char text[16];
 	int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
 
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, n, 0) != n)
-		return errno ? -errno : -EIO;
-	return 0;
+		return;
 }
 
 int lock_take(const char *dir, int *ret_fd, struct buf *why)
@@ -72,12 +72,7 @@ int lock_take(const char *dir, int *ret_fd, struct buf *why)
 			break;
 		close(fd);
 	}
-	int r = write_pid(fd);
-	if (r < 0) {
-		explain(dir, file, fd, -r, why);
-		close(fd);
-		return r;
-	}
+	write_pid(fd);
 	*ret_fd = fd;
 	return 0;
 }

@@ -47,6 +47,7 @@ struct health {
 	struct cluster cluster;
 	int64_t boot;
 	struct history *history; /* NULL: none kept */
+	int64_t history_tried_ns;
 	uv_async_t history_wake;
 	uv_timer_t second;
 	struct monitor *unacked;

@@ -97,11 +97,9 @@ int registry_open(struct registry **ret, const char *path)
 	int e = f ? load(r, f) : errno == ENOENT ? 0 : -errno;
 	if (f)
 		fclose(f);
+	r->fd = -1;
 	if (!e)
-		e = put_in_order(r);
-	r->fd = e ? -1 : open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	if (!e && r->fd < 0)
-		e = -errno;
+		put_in_order(r); /* where nothing can be written now, what is known still counts */
 	if (e) {
 		registry_close(r);
 		return e;
@@ -138,6 +136,10 @@ static int store(struct registry *r, const char *kind, const char *name, const c
 {
 	char line[256];
 	int n = snprintf(line, sizeof line, "%s %s %s\n", kind, name, *hash ? hash : "-");
+	if (r->fd < 0)
+		r->fd = open(r->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (r->fd < 0)
+		return -errno;
 	off_t end = lseek(r->fd, 0, SEEK_END);
 	ssize_t written = write(r->fd, line, (size_t)n);
 	if (written != n) {

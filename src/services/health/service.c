@@ -10,6 +10,8 @@
 #include "os/log.h"
 #include "services/health/health.h"
 
+static const int64_t HISTORY_RETRY_NS = 5000000000;
+
 #define NODE {"node", OP_PATTERN, "nodes, by name"}
 #define MONITOR {"monitor", OP_PATTERN, "monitors, by name"}
 #define METRIC {"metric", OP_PATTERN, "metrics, by name"}
@@ -119,6 +121,21 @@ static void on_news(uv_async_t *async)
 	history_dispatch(h->history, &news, h);
 }
 
+/* A disk that is full, or a file of a newer version, keeps no daemon from serving live values. */
+static void open_history(struct health *h)
+{
+	bool was = *h->history_trouble;
+	int r = history_open(&h->history, &h->options.history_options);
+	if (!r) {
+		if (was)
+			on_trouble(h, NULL, 0);
+		return;
+	}
+	h->history = NULL;
+	if (!was)
+		on_trouble(h, r == -ENOTSUP ? "the file was written by a newer Vigia, or is none of ours" : strerror(-r), 0);
+}
+
 /* --- each second --- */
 
 static void check_monitors(struct health *h, struct node *n, int64_t now_ns)
@@ -142,6 +159,10 @@ static void on_second(uv_timer_t *timer)
 		check_monitors(h, n, now_ns);
 	}
 	master_tick(h);
+	if (h->options.history && !h->history && now_ns - h->history_tried_ns > HISTORY_RETRY_NS) {
+		h->history_tried_ns = now_ns;
+		open_history(h);
+	}
 }
 
 /* --- start and end --- */
@@ -187,9 +208,8 @@ int health_start(struct health *h, struct core *core, const struct health_option
 	h->options.history_options.wake = on_wake;
 	h->options.history_options.data = &h->history_wake;
 	if (o->history)
-		r = history_open(&h->history, &h->options.history_options);
-	if (!r)
-		r = loading_run(h);
+		open_history(h);
+	r = loading_run(h);
 	if (!r)
 		r = self_start(h);
 	if (!r)
