@@ -92,13 +92,14 @@ def test_a_node_that_is_gone_for_good_is_forgotten_and_may_come_anew(five):
 
 
 def test_a_break_of_the_link_leaves_no_gap_and_no_duplicate(five):
-    """A monitor on h2 counts; its own log is the oracle."""
+    """A monitor on h2 counts, 20 values fifty times a second; its own log is the oracle."""
     log = []
-    with Monitor(five[2].socket, "count", [Metric("n", "counter")], period=20).connect() as m:
+    metrics = [Metric("n", "counter")] + [Metric(f"n{i}", "counter") for i in range(1, 20)]
+    with Monitor(five[2].socket, "count", metrics, period=20).connect() as m:
         def feed(seconds):
             end = time.monotonic() + seconds
             while time.monotonic() < end:
-                m.send_row([len(log)])
+                m.send_row([len(log) * (i + 1) for i in range(20)])
                 log.append(len(log))
                 time.sleep(0.02)
 
@@ -114,7 +115,9 @@ def test_a_break_of_the_link_leaves_no_gap_and_no_duplicate(five):
                 return points and points[-1] == log[-1] and points
 
             points = wait_for(complete, 60, "all of it on the master")
+            others = {s.metric: [int(v) for _, v in s.points] for s in c.history("n?*", node="h2", monitor="count")}
     assert points == log
+    assert others == {f"n{i}": [n * (i + 1) for n in log] for i in range(1, 20)}
 
 
 def test_a_monitor_on_one_host_feeds_the_node_of_another(five):
