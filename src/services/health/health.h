@@ -119,6 +119,8 @@ const char *registry_find(const struct registry *r, const char *kind, const char
 /* A new secret for it, on disk before it returns. secret: 33 bytes. */
 int registry_issue(struct registry *r, const char *kind, const char *name, char *ret_secret);
 bool registry_check(const struct registry *r, const char *kind, const char *name, const char *secret);
+/* Every name of that kind with a secret. */
+void registry_each(const struct registry *r, const char *kind, void (*fn)(void *data, const char *name), void *data);
 int registry_forget(struct registry *r, const char *kind, const char *name);
 
 /* --- master.c: nodes connect --- */
@@ -149,8 +151,8 @@ void uplinks_stop(struct health *h);
 /* --- update.c: "measure now", to just those meant --- */
 typedef void update_fn(void *data, struct update *u); /* all answered, or the deadline is over */
 /* Asks every monitor that matches, here and on nodes. 0 (fn will be called, perhaps at once) or -ENOMEM. */
-int update_start(struct health *h, const char *node, const char *monitor, const char *metric, int64_t deadline_ns,
-    update_fn *fn, void *data, struct update **ret);
+int update_start(struct health *h, const struct peer *asker, const char *node, const char *monitor, const char *metric,
+    int64_t deadline_ns, update_fn *fn, void *data, struct update **ret);
 void update_cancel(struct update *u);
 /* For each that did not answer: node, monitor ("" for the whole node), code, text. */
 typedef void update_missing_fn(void *data, const char *node, const char *monitor, const char *code, const char *text);
@@ -158,6 +160,8 @@ void update_missing(const struct update *u, update_missing_fn *fn, void *data);
 /* Answers, from the roles. False: nobody asked. */
 bool update_answered(struct ask **list, int64_t id, bool end, const char *monitor, const char *code, const char *text);
 void update_link_closed(struct ask **list);
+/* Is one of these for `asker`? */
+bool update_asked_by(const struct ask *list, const struct peer *asker);
 
 /* --- query.c, history_query.c: what clients ask; values.c: how values are shown --- */
 extern const struct op health_ops[];

@@ -394,7 +394,7 @@ int query_monitor_get(struct call *c)
 		return begin(c);
 	if (query_check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
 		return -1;
-	int r = update_start(health_of(c->peer), w->node, w->monitor, w->metric, c->args[4].number, on_updated, c,
+	int r = update_start(health_of(c->peer), c->peer, w->node, w->monitor, w->metric, c->args[4].number, on_updated, c,
 	    &w->update);
 	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_LATER;
 }
@@ -417,7 +417,7 @@ int query_monitor_update(struct call *c)
 	if (!w)
 		return call_fail(c, "failed", "no memory");
 	c->state = w;
-	int r = update_start(h, h->core->name, c->args[0].text, c->args[1].text, c->args[2].number, on_node_updated, c,
-	    &w->update);
+	int r = update_start(h, c->peer, h->core->name, c->args[0].text, c->args[1].text, c->args[2].number, on_node_updated,
+	    c, &w->update);
 	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_LATER;
 }

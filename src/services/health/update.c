@@ -26,6 +26,7 @@ struct missing {
 
 struct update {
 	struct health *health;
+	const struct peer *asker;
 	const char *metric;
 	int64_t deadline_ns;
 	unsigned waiting;
@@ -160,6 +161,14 @@ void update_link_closed(struct ask **list)
 	}
 }
 
+bool update_asked_by(const struct ask *list, const struct peer *asker)
+{
+	for (; list; list = list->next)
+		if (list->update->asker == asker)
+			return true;
+	return false;
+}
+
 static bool has_metric(const struct monitor *m, const char *pattern)
 {
 	for (size_t i = 0; i < m->config->n; i++)
@@ -242,14 +251,14 @@ static int ask_all(struct update *u, const char *node, const char *monitor)
 	return r;
 }
 
-int update_start(struct health *h, const char *node, const char *monitor, const char *metric, int64_t deadline_ns,
-    update_fn *fn, void *data, struct update **ret)
+int update_start(struct health *h, const struct peer *asker, const char *node, const char *monitor, const char *metric,
+    int64_t deadline_ns, update_fn *fn, void *data, struct update **ret)
 {
 	struct update *u = calloc(1, sizeof *u);
 	if (!u)
 		return -ENOMEM;
-	*u = (struct update){.health = h, .metric = metric, .deadline_ns = clock_mono_ns() + deadline_ns, .fn = fn,
-	    .data = data, .starting = true, .next = h->updates, .link = &h->updates, .handles = 2};
+	*u = (struct update){.health = h, .asker = asker, .metric = metric, .deadline_ns = clock_mono_ns() + deadline_ns,
+	    .fn = fn, .data = data, .starting = true, .next = h->updates, .link = &h->updates, .handles = 2};
 	if (u->next)
 		u->next->link = &u->next;
 	h->updates = u;

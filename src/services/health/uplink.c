@@ -358,7 +358,7 @@ void uplinks_period(struct health *h, struct monitor *m)
 			continue;
 		if (!h->options.on_request)
 			pump_cursor(c);
-		else if (m->asks)
+		else if (update_asked_by(m->asks, u->peer))
 			send_newest(c);
 	}
 }
