@@ -39,14 +39,24 @@ static int on_event(void *data, const struct history_event *e)
 	return 0;
 }
 
+static void on_registered(void *data, const char *name)
+{
+	struct health *h = data;
+	cluster_node(&h->cluster, name);
+}
+
+static int load_history(struct health *h)
+{
+	int r = history_known(h->history, on_known, h);
+	if (r < 0)
+		return r;
+	return history_events(h->history, clock_wall_ns() - EVENTS_BACK_NS, INT64_MAX, on_event, h);
+}
+
 int loading_run(struct health *h)
 {
-	if (!h->history)
-		return 0;
-	int64_t now = clock_wall_ns();
-	int r = history_known(h->history, on_known, h);
-	if (r >= 0)
-		r = history_events(h->history, now - EVENTS_BACK_NS, INT64_MAX, on_event, h);
+	int r = h->history ? load_history(h) : 0;
+	registry_each(h->registry, "node", on_registered, h);
 	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
 		struct node *n = h->cluster.nodes.things[i];
 		if (!n->self)

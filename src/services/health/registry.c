@@ -171,6 +171,16 @@ bool registry_check(const struct registry *r, const char *kind, const char *name
 	return known && !sha256_hex(secret, strlen(secret), hash) && secret_equal(hash, known);
 }
 
+void registry_each(const struct registry *r, const char *kind, void (*fn)(void *data, const char *name), void *data)
+{
+	size_t n = strlen(kind);
+	for (size_t i = 0; i < r->entries.n; i++) {
+		const struct entry *e = r->entries.things[i];
+		if (*e->hash && !strncmp(e->name, kind, n) && e->name[n] == ' ')
+			fn(data, e->name + n + 1);
+	}
+}
+
 int registry_forget(struct registry *r, const char *kind, const char *name)
 {
 	return registry_find(r, kind, name) ? store(r, kind, name, "") : 0;
