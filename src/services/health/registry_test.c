@@ -150,11 +150,15 @@ static void half_a_line_that_could_not_be_written_is_taken_back(void **state)
 	assert_null(registry_find(r, "node", "n2"));
 }
 
-static void a_file_that_cannot_be_is_an_error(void **state)
+static void where_nothing_can_be_written_nobody_new_is_taken(void **state)
 {
-	struct registry *none = NULL;
-	assert_int_equal(registry_open(&none, "/nonexistent/secrets"), -ENOENT);
-	assert_null(none);
+	struct registry *r = NULL;
+	char secret[33];
+
+	assert_int_equal(registry_open(&r, "/nonexistent/secrets"), 0);
+	assert_int_equal(registry_issue(r, "node", "n1", secret), -ENOENT);
+	assert_null(registry_find(r, "node", "n1"));
+	registry_close(r);
 }
 
 static void ten_thousand_are_as_good_as_one(void **state)
@@ -180,7 +184,7 @@ int main(void)
 	    T(who_is_forgotten_stays_so),
 	    T(a_torn_last_line_costs_nobody_else),
 	    T(half_a_line_that_could_not_be_written_is_taken_back),
-	    T(a_file_that_cannot_be_is_an_error),
+	    T(where_nothing_can_be_written_nobody_new_is_taken),
 	    T(ten_thousand_are_as_good_as_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
