@@ -165,7 +165,7 @@ struct problems {
 	struct table *table;
 	const char
 	    *node; /* a pattern that a client can't apply itself unless it is a plain name; NULL: all */
-	size_t n;
+	size_t n, wrong; /* told; of those, what is not as somebody configured it to be */
 };
 
 static int on_problem(void *data, const struct msg *m)
@@ -174,6 +174,7 @@ static int on_problem(void *data, const struct msg *m)
 	if (p->node && strcmp(p->node, msg_get(m, "node", "")))
 		return 0;
 	p->n++;
+	p->wrong += strcmp(msg_get(m, "problem", ""), "insecure-network") != 0;
 	if (!p->table)
 		return 0;
 	table_cell(p->table, msg_get(m, "problem", ""), NULL, TONE_WARN);
@@ -201,7 +202,7 @@ static int problems_part(struct vigia *v, const char *node, bool brief)
 		table_end(p.table);
 	if (!r && !p.n && v->format == OUT_TABLE)
 		puts("Nothing is wrong.");
-	return r ? r : p.n ? WRONG : DONE;
+	return r ? r : p.wrong ? WRONG : DONE;
 }
 
 static int run(struct vigia *v, const struct args *a)
