@@ -642,6 +642,16 @@ static void end_probe(struct uplink *u, enum probe_result result)
 	speak(u, fd, result == PROBE_URGENT);
 }
 
+static void on_probe_late(uv_timer_t *timer);
+
+/* Counted from now: the loop's own time may be older, and a timer that fires early would be the last. */
+static void arm_probe(struct uplink *u)
+{
+	int64_t wait = u->probe.deadline_ns - clock_mono_ns();
+	uv_update_time(u->health->core->net.loop);
+	uv_timer_start(&u->beat, on_probe_late, wait > 0 ? (uint64_t)(wait / 1000000) + 1 : 0, 0);
+}
+
 static void probe_step(struct uplink *u, short events)
 {
 	enum probe_result result = probe_handle(&u->probe, events, clock_mono_ns());
@@ -649,6 +659,7 @@ static void probe_step(struct uplink *u, short events)
 		end_probe(u, result);
 		return;
 	}
+	arm_probe(u);
 	short want = probe_events(&u->probe);
 	uv_poll_start(&u->probe_poll, (want & POLLIN ? UV_READABLE : 0) | (want & POLLOUT ? UV_WRITABLE : 0) |
 	    (want & POLLPRI ? UV_PRIORITIZED : 0), on_probe);
@@ -673,8 +684,6 @@ static void begin_probe(struct uplink *u, int fd)
 	}
 	u->fd = fd;
 	u->probe_poll.data = u;
-	int64_t wait = u->probe.deadline_ns - clock_mono_ns();
-	uv_timer_start(&u->beat, on_probe_late, wait > 0 ? (uint64_t)(wait / 1000000) + 1 : 0, 0);
 	probe_step(u, 0);
 }
 
