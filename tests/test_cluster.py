@@ -87,6 +87,10 @@ def test_a_node_that_is_gone_for_good_is_forgotten_and_may_come_anew(five):
         assert five.master.vigia("forget", "h2", check=False).returncode != 0, "it is connected"
         five.master.vigia("forget", "h5")
         assert "h5" not in states_of(c)
+        five.master.kill()
+        five.master.start()
+    with five.master.client() as c:
+        assert "h5" not in states_of(c), "forgotten for good"
         five[5].start()
         wait_for(lambda: states_of(c).get("h5") == "up", 10, "a newcomer again")
 

@@ -104,6 +104,7 @@ REFUSED = {
     "values before the config": (MONITOR + b'<monitor><v n="a">1</v></monitor>', b"bad-stanza"),
     "an empty config": (MONITOR + b'<config monitor="x"/>', b"bad-config"),
     "two metrics of one name": (MONITOR + b'<config monitor="x"><metric name="a"/><metric name="a"/></config>', b"bad-config"),
+    "the daemon's own name": (MONITOR + b'<config monitor="vigia"><metric name="a"/></config>', b"stranger"),
     "a bad name": (MONITOR + b'<config monitor="../x"><metric name="a"/></config>', b"bad-config"),
     "a row that is not full first": (MONITOR + CONFIG + b'<monitor generation="1" sequence="1">.</monitor>', b"bad-row"),
     "a row with too many values": (MONITOR + CONFIG + b'<monitor generation="1" sequence="1" full="yes">1 2</monitor>', b"bad-row"),
@@ -184,6 +185,37 @@ def test_a_node_speaking_as_another_is_refused_and_the_other_stays(target):
         wait_for(lambda: c.get("a", node="real").one().number("a") == 2, 5)
         assert {e.event for e in c.events()} >= {"stranger"}
     real.close()
+
+
+def test_a_refused_registration_leaves_the_name_free(target):
+    """And so do refused configs."""
+    target.attack(b'<hmon version="1" role="node"><node query="register" id="1" name="fresh" boot="0"/>', answer=False)
+    n = Node(("127.0.0.1", target.port), "fresh").connect()
+    assert n.secret
+    n.close()
+    for i in range(300):
+        target.attack(MONITOR + b'<config monitor="bad%d"/>' % i, answer=False)
+    Monitor(target.daemon.socket, "good", [Metric("a")], period=0).connect().close()
+
+
+def test_who_answers_at_a_masters_address_cannot_harm_a_node(daemon):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        d = daemon(f'listen = {{}}\nmonitor host {{ }}\nnode {{ masters = {{"127.0.0.1:{s.getsockname()[1]}"}} }}\n')
+        for evil in (b'<config query="announce" id="7" monitor="x" monitor-id="1" digest="0123456789abcdef"/>',
+                     b'<node query="register" id="7" name="x" boot="1"/>',
+                     b'<monitor answer="1" monitor="vigia" boot="1" sequence="1"/><config answer="0" known="no"/>',
+                     b'<end answer="1"/><config answer="2" known="no"/><config answer="2" known="no"/>', os.urandom(500)):
+            s.settimeout(40)
+            with s.accept()[0] as c:
+                c.settimeout(2)
+                c.sendall(b'<hmon version="1" role="vigiad" name="evil">' + evil)
+                try:
+                    while c.recv(65536):
+                        pass
+                except OSError:
+                    pass
+            assert d.process.poll() is None, d.read_log()
+            assert d.answers()
 
 
 def test_times_ten_years_back_are_taken_as_they_are(target):

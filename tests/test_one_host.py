@@ -2,10 +2,17 @@
 """One daemon, alone: node and master of itself."""
 import os
 import signal
+import socket
 import time
 
 from cluster import Daemon, PREFIX, wait_for
 from hmon_peer import Client, Connection, HmonError, Metric, Monitor
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
 
 LOAD = [Metric("load/1min", "gauge", "1", scale=2, doc="")]
 
@@ -118,6 +125,17 @@ def test_bad_values_are_refused_and_the_rest_goes_on(daemon):
         m.send({"load/1min": 3})
         with d.client() as c:
             wait_for(lambda: c.get("load/1min", monitor="m").one().number("load/1min") == 3, 5)
+
+
+def test_reload_keeps_a_port_and_adds_another(daemon):
+    port, other = free_port(), free_port()
+    d = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ enabled = false }}\n')
+    d.configure(f'listen = {{"127.0.0.1:{port}", "127.0.0.1:{other}"}}\nmonitor host {{ enabled = false }}\n')
+    with d.client() as c:
+        c.reload()
+    for p in (port, other):
+        with Client(("127.0.0.1", p)).connect() as c:
+            assert c.info().name == "n1"
 
 
 def test_reload_takes_a_new_monitor_and_keeps_connections(daemon):

@@ -37,7 +37,7 @@ enum op_flags {
 	OP_STREAMS = 2, /* goes on until cancelled */
 };
 
-enum op_roles { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MONITOR = 4 };
+enum op_roles { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MONITOR = 4, ROLE_MASTER = 8 };
 
 enum { OP_ARGS_MAX = 10 };
 

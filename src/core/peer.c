@@ -120,10 +120,13 @@ static void on_doomed(uv_timer_t *timer)
 	peer_close(p);
 }
 
-/* Whoever is sending may be deep in a call of this peer's: it closes in a turn of its own, and is sent no more. */
+/* Before a stanza is put: what waits already is judged, after the kernel has taken what it wants. Whoever is sending
+ * may be deep in a call of this peer's: it closes in a turn of its own, and is sent no more. */
 static void check_pending(struct peer *p)
 {
-	if (p->closing || p->doomed || stream_pending(p->stream) <= p->core->limits.pending)
+	if (stream_pending(p->stream) > p->core->limits.pending)
+		stream_push(p->stream);
+	if (stream_pending(p->stream) <= p->core->limits.pending)
 		return;
 	p->core->figures.overflows++;
 	p->doomed = true;
@@ -134,19 +137,19 @@ void peer_send(struct peer *p, struct msg *m)
 {
 	if (!m)
 		return;
-	if (!p->closing && !p->doomed) {
-		xml_put(stream_out(p->stream), m);
+	if (!p->closing && !p->doomed)
 		check_pending(p);
-	}
+	if (!p->closing && !p->doomed)
+		xml_put(stream_out(p->stream), m);
 	msg_free(m);
 }
 
 void peer_send_row(struct peer *p, const struct xml_row *row)
 {
-	if (p->closing || p->doomed)
-		return;
-	xml_put_row(stream_out(p->stream), row);
-	check_pending(p);
+	if (!p->closing && !p->doomed)
+		check_pending(p);
+	if (!p->closing && !p->doomed)
+		xml_put_row(stream_out(p->stream), row);
 }
 
 static struct msg *error_stanza(const char *code, const char *text)
@@ -336,6 +339,8 @@ static void on_urgent(void *owner)
 static void on_drained(void *owner)
 {
 	struct peer *p = owner;
+	if (!p->closing && p->role && p->role->drained)
+		p->role->drained(p);
 	if (!p->closing && p->calls)
 		dispatch_more(p);
 }

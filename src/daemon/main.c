@@ -159,8 +159,10 @@ static int listen_unix(const struct conf *c)
 static int listen_all(const struct conf *c)
 {
 	int r = listen_unix(c);
-	for (size_t i = 0; i < c->listen.n && i < LISTENERS_MAX - 1 && !r; i++)
-		r = listen_on(&c->listen.v[i]);
+	for (size_t i = 0; i < c->listen.n && i < LISTENERS_MAX - 1; i++) {
+		int e = listen_on(&c->listen.v[i]);
+		r = r ? r : e;
+	}
 	if (conf_is_exposed(c))
 		log_event(LOG_WARNING, "listen",
 		    "insecure_network: what goes to other hosts is neither encrypted nor authenticated");
@@ -201,7 +203,10 @@ static void take_conf(struct conf *fresh)
 	o.name = d.core.name;
 	o.history = d.health.options.history;
 	o.history_options = d.health.options.history_options;
+	bool same_send = o.send_ns == d.health.options.send_ns && o.on_request == d.health.options.on_request;
 	d.health.options = o;
+	if (!same_send)
+		uplinks_stop(&d.health); /* masters are told at registration */
 	d.core.limits = limits_of(fresh);
 	uplinks_set(&d.health, (const char *const *)masters);
 	d.health.options.masters = NULL;

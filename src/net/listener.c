@@ -223,8 +223,6 @@ static void on_closed(uv_handle_t *h)
 	struct listener *l = h->data;
 	if (--l->handles)
 		return;
-	for (unsigned i = 0; i < l->n; i++)
-		close(l->fds[i]);
 	free(l->path);
 	free(l);
 }
@@ -233,7 +231,9 @@ void listener_close(struct listener *l)
 {
 	if (l->path)
 		unlink(l->path);
-	for (unsigned i = 0; i < l->n; i++)
+	for (unsigned i = 0; i < l->n; i++) {
 		uv_close((uv_handle_t *)&l->polls[i], on_closed);
+		close(l->fds[i]); /* now: the port may be wanted again in this turn */
+	}
 	uv_close((uv_handle_t *)&l->pause, on_closed);
 }

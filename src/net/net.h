@@ -47,6 +47,8 @@ int stream_new(struct stream **ret, struct net *net, int fd, const struct stream
 /* Where output is put; it leaves at the end of the turn. Valid until the next call of any stream function. */
 struct buf *stream_out(struct stream *s);
 size_t stream_pending(const struct stream *s);
+/* Gives the kernel now what it takes, without callbacks. */
+void stream_push(struct stream *s);
 void stream_want_urgent(struct stream *s, bool want);
 /* Reading can be held back while a peer must wait. */
 void stream_pause(struct stream *s, bool paused);

@@ -86,6 +86,10 @@ static int write_out(struct stream *s)
 		ssize_t n = send(s->fd, s->out.data + s->sent, s->out.len - s->sent, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN && s->sent > s->out.len / 2) {
+			buf_consume(&s->out, s->sent);
+			s->sent = 0;
+		}
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
 		s->sent += (size_t)n;
@@ -95,6 +99,12 @@ static int write_out(struct stream *s)
 		buf_release(&s->out);
 	buf_clear(&s->out);
 	return 1;
+}
+
+void stream_push(struct stream *s)
+{
+	if (!s->closing && !s->out.failed && s->out.len)
+		write_out(s); /* what is wrong with it is found out at the end of the turn */
 }
 
 /* Closing with input unread would make the kernel throw away what the peer has not read yet. */

@@ -227,11 +227,13 @@ static int64_t late_after(const struct monitor *m)
 
 enum monitor_state monitor_state(const struct monitor *m, int64_t now_ns)
 {
-	if (!node_present(m->node) || !m->config || !m->arrived_ns)
-		return m->connected && m->node->self ? MONITOR_LATE : MONITOR_OLD;
+	if (!node_present(m->node) || !m->config)
+		return MONITOR_OLD;
 	if (!m->connected)
 		return MONITOR_GONE;
+	enum monitor_state well = m->arrived_ns ? MONITOR_CURRENT : MONITOR_OLD;
 	if (!m->config->period_ns || m->node->on_request)
-		return MONITOR_CURRENT;
-	return now_ns - m->arrived_ns > late_after(m) ? MONITOR_LATE : MONITOR_CURRENT;
+		return well;
+	int64_t since = m->arrived_ns > m->connected_ns ? m->arrived_ns : m->connected_ns;
+	return now_ns - since > late_after(m) ? MONITOR_LATE : well;
 }

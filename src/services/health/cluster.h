@@ -28,6 +28,7 @@ struct monitor {
 	struct node *node;
 	unsigned id;
 	bool connected;	      /* to its node */
+	int64_t connected_ns; /* monotonic: since when */
 	bool told_late;	      /* the event has been given */
 	struct peer *link;    /* here, when it is ours */
 	struct config *config; /* NULL until it described itself */

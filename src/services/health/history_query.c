@@ -134,6 +134,8 @@ int query_history_more(struct call *c)
 	size_t n = r->out.len - r->sent;
 	if (n > PIECE) {
 		const char *end = memrchr(r->out.data + r->sent, '\n', PIECE);
+		if (!end)
+			end = memchr(r->out.data + r->sent + PIECE, '\n', n - PIECE);
 		n = end ? (size_t)(end + 1 - (r->out.data + r->sent)) : n;
 	}
 	buf_put(peer_out(c->peer), r->out.data + r->sent, n);

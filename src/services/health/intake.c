@@ -41,6 +41,8 @@ static int opened(struct peer *p, const struct msg *hmon)
 static int check_stranger(struct health *h, struct peer *p, const struct msg *config, const char *name)
 {
 	const char *secret = msg_get(config, "secret", "");
+	if (!strcmp(name, "vigia"))
+		return -EACCES; /* the daemon itself */
 	if (p->started)
 		return 0;
 	if (!registry_find(h->registry, "monitor", name)) {
@@ -68,6 +70,8 @@ static void take_place(struct health *h, struct peer *p, struct monitor *m)
 	}
 	m->link = p;
 	m->connected = true;
+	m->connected_ns = clock_mono_ns();
+	m->link_sequence = 0;
 	m->told_late = false;
 	m->started = p->started != NULL;
 	p->owner = m;
@@ -98,25 +102,35 @@ static int give_id(struct health *h, struct peer *p, struct monitor *m)
 
 /* --- its config --- */
 
-static int describe(struct health *h, struct monitor *m, struct peer *p, const struct msg *stanza)
+static int read_config(struct peer *p, const struct msg *stanza, struct config **ret, unsigned *ret_generation)
 {
 	char why[200];
-	struct config *config;
 	int64_t generation = 1;
 	if (msg_get_int(stanza, "generation", &generation) == -EINVAL || generation < 1 || generation > UINT32_MAX)
 		return peer_refuse(p, "bad-config", "generation is a whole number from 1");
-	int r = describe_read(&config, stanza, why, sizeof why);
-	if (r == -EINVAL)
-		return peer_refuse(p, "bad-config", "%s", why);
-	if (r)
-		return r;
+	int r = describe_read(ret, stanza, why, sizeof why);
+	*ret_generation = (unsigned)generation;
+	return r == -EINVAL ? peer_refuse(p, "bad-config", "%s", why) : r;
+}
+
+/* Takes config. */
+static int follow(struct health *h, struct monitor *m, struct config *config, unsigned generation)
+{
 	config = cluster_intern(&h->cluster, config);
 	if (config == m->config && generation == m->generation && m->link_sequence)
 		return 0; /* said twice: unasked, and then asked */
-	r = monitor_describe(&h->cluster, m, config, (unsigned)generation);
+	int r = monitor_describe(&h->cluster, m, config, generation);
 	if (!r)
 		uplinks_config(h, m);
 	return r;
+}
+
+static int describe(struct health *h, struct monitor *m, struct peer *p, const struct msg *stanza)
+{
+	struct config *config;
+	unsigned generation;
+	int r = read_config(p, stanza, &config, &generation);
+	return r ? r : follow(h, m, config, generation);
 }
 
 static int first_config(struct health *h, struct peer *p, const struct msg *stanza)
@@ -129,12 +143,19 @@ static int first_config(struct health *h, struct peer *p, const struct msg *stan
 	struct names *monitors = &h->cluster.self->monitors;
 	if (!names_find(monitors, name) && monitors->n >= h->options.monitors_max)
 		return peer_refuse(p, "too-many", "more than %u monitors", h->options.monitors_max);
+	struct config *config;
+	unsigned generation;
+	int r = read_config(p, stanza, &config, &generation);
+	if (r)
+		return r;
 	struct monitor *m = cluster_monitor(&h->cluster, h->cluster.self, name);
-	if (!m)
+	if (!m) {
+		config_unref(config);
 		return -ENOMEM;
+	}
 	bool was = m->connected;
 	take_place(h, p, m);
-	int r = describe(h, m, p, stanza);
+	r = follow(h, m, config, generation);
 	if (!r)
 		r = give_id(h, p, m);
 	if (!r && !was)

@@ -12,7 +12,10 @@ static const int64_t EVENTS_BACK_NS = 7LL * 86400 * 1000000000;
 static int on_known(void *data, struct history_monitor *hm, struct config *config, const struct history_period *last)
 {
 	struct health *h = data;
-	struct node *n = cluster_node(&h->cluster, history_monitor_node(hm));
+	const char *name = history_monitor_node(hm);
+	if (strcmp(name, h->core->name) && !registry_find(h->registry, "node", name))
+		return 0; /* forgotten: its past can still be asked for */
+	struct node *n = cluster_node(&h->cluster, name);
 	struct monitor *m = n ? cluster_monitor(&h->cluster, n, history_monitor_name(hm)) : NULL;
 	if (!m)
 		return -ENOMEM;

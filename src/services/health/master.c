@@ -150,13 +150,16 @@ int query_node_register(struct call *c)
 	char secret[SECRET_SIZE];
 	if (!l || l->node)
 		return call_fail(c, "bad-stanza", "registered already");
-	if (check_name(c, name) || secret_for(c, name, secret))
+	if (check_name(c, name))
+		return -1;
+	const struct node *known = cluster_find(&h->cluster, name);
+	if (boot < 1 || (known && boot < known->boot))
+		return refuse(c, "old-boot", "boot is below 1 or lower than that of the last registration");
+	if (secret_for(c, name, secret))
 		return -1;
 	struct node *n = cluster_node(&h->cluster, name);
 	if (!n)
 		return refuse(c, "failed", "no memory");
-	if (boot < 1 || boot < n->boot)
-		return refuse(c, "old-boot", "boot is lower than that of the last registration");
 	replace(n);
 	n->boot = boot;
 	n->link = c->peer;
@@ -214,6 +217,7 @@ static struct monitor *announced(struct link *l, struct health *h, const char *n
 	l->monitors[slot].monitor = m;
 	l->monitors[slot].follows = false;
 	m->connected = true;
+	m->connected_ns = clock_mono_ns();
 	m->told_late = false;
 	return m;
 }
@@ -411,6 +415,8 @@ static void urgent(struct peer *p)
 	struct link *l = p->owner;
 	if (l && l->node)
 		watch_urgent(health_of(p), l->node);
+	else
+		stream_want_urgent(p->stream, false);
 }
 
 static bool host_spoke(int error)

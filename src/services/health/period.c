@@ -22,9 +22,21 @@ static void keep(struct health *h, struct monitor *m)
 	history_append(h->history, m->history, m->config, &p);
 }
 
+static bool follows(const struct recent *r, struct history_position before)
+{
+	struct history_position last = recent_last(r);
+	if (!last.boot)
+		last = recent_before(r);
+	return last.boot == before.boot && last.sequence == before.sequence;
+}
+
 static void keep_for_masters(struct health *h, struct monitor *m, const struct period *p,
     struct history_position before)
 {
+	if (m->recent && !follows(m->recent, before)) {
+		recent_free(m->recent); /* there were no masters for a while: the disk has what came meanwhile */
+		m->recent = NULL;
+	}
 	if (!m->recent)
 		m->recent = recent_new(before);
 	if (m->recent)

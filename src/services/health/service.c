@@ -24,7 +24,7 @@ const struct op health_ops[] = {
 	.run = query_master_info},
     {"master", "status", "what is wrong, and what to do; nothing when all is well", OP_READS, ROLE_CLIENT,
 	.run = query_master_status, .more = query_master_status_more, .over = query_walk_over},
-    {"master", "cancel", "ends a query of this connection", OP_READS, ROLE_CLIENT | ROLE_NODE,
+    {"master", "cancel", "ends a query of this connection", OP_READS, ROLE_CLIENT | ROLE_MASTER,
 	.args = {{"of", OP_INTEGER, "the query's id", .required = true}}, .run = query_cancel},
     {"node", "list", "nodes with their state", OP_READS, ROLE_CLIENT, .args = {NODE}, .run = query_node_list,
 	.more = query_node_list_more, .over = query_walk_over},
@@ -61,7 +61,7 @@ const struct op health_ops[] = {
     {"monitor", "history", "values as they were", OP_READS, ROLE_CLIENT,
 	.args = {NODE, MONITOR, METRIC, FROM, TO, {"step", OP_DURATION, "means over this long"}},
 	.run = query_history, .more = query_history_more, .over = query_history_over},
-    {"monitor", "update", "a master has this node measure now", OP_READS, ROLE_NODE,
+    {"monitor", "update", "a master has this node measure now", OP_READS, ROLE_MASTER,
 	.args = {MONITOR, METRIC, DEADLINE}, .run = query_monitor_update, .over = query_update_over},
     {NULL},
 };

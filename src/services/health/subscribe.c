@@ -36,10 +36,11 @@ static struct skipped *skipped_of(struct subscription *s, const struct monitor *
 	return NULL;
 }
 
-static void skip(struct health *h, struct subscription *s, struct monitor *m)
+/* n periods of m are left out; 0: it is only to be told whole when there is room. */
+static void skip(struct health *h, struct subscription *s, struct monitor *m, unsigned n)
 {
 	struct skipped *k = skipped_of(s, m);
-	h->figures.subscription_skips++;
+	h->figures.subscription_skips += n;
 	if (!k && s->skipped_n == s->skipped_size) {
 		size_t size = s->skipped_size ? s->skipped_size * 2 : 8;
 		struct skipped *more = realloc(s->skipped, size * sizeof *more);
@@ -52,7 +53,7 @@ static void skip(struct health *h, struct subscription *s, struct monitor *m)
 		k = &s->skipped[s->skipped_n++];
 		*k = (struct skipped){.monitor = m};
 	}
-	k->n++;
+	k->n += n;
 }
 
 static void give(struct subscription *s, struct monitor *m, const struct row *changed)
@@ -64,7 +65,8 @@ static void give(struct subscription *s, struct monitor *m, const struct row *ch
 	if (k || !changed)
 		msg_set_flag(msg, "full", true);
 	if (k) {
-		msg_set_int(msg, "lost", (int64_t)k->n);
+		if (k->n)
+			msg_set_int(msg, "lost", (int64_t)k->n);
 		*k = s->skipped[--s->skipped_n];
 	}
 	if (msg->children)
@@ -91,7 +93,7 @@ void subscribe_period(struct health *h, struct monitor *m)
 		if (!wanted(s, m))
 			continue;
 		if (call_pending(s->call) > BEHIND)
-			skip(h, s, m);
+			skip(h, s, m, 1);
 		else
 			give(s, m, h->row_full ? NULL : &h->row);
 	}
@@ -119,7 +121,7 @@ static void give_all(struct health *h, struct subscription *s)
 			if (!m->config || !m->at.boot || !wanted(s, m))
 				continue;
 			if (call_pending(s->call) > BEHIND)
-				skip(h, s, m);
+				skip(h, s, m, 0);
 			else
 				give(s, m, NULL);
 		}

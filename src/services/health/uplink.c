@@ -135,6 +135,16 @@ static void cursors_forget_connection(struct uplink *u)
 	}
 }
 
+static void say_gone(struct uplink *u, const struct monitor *m)
+{
+	struct msg *msg = msg_new("node");
+	if (!msg)
+		return;
+	msg_set(msg, "monitor", m->name);
+	msg_set_flag(msg, "gone", true);
+	peer_send(u->peer, msg);
+}
+
 static void announce(struct cursor *c, struct config *config)
 {
 	struct uplink *u = c->uplink;
@@ -156,6 +166,8 @@ static void announce(struct cursor *c, struct config *config)
 	msg_set_int(m, "generation", c->generation);
 	msg_set(m, "digest", digest);
 	peer_send(u->peer, m);
+	if (!c->monitor->connected)
+		say_gone(u, c->monitor);
 }
 
 static void send_config(struct cursor *c)
@@ -194,9 +206,8 @@ struct replay {
 		struct recent_row row;
 		struct buf text;
 	} rows[REPLAY_ROWS];
-	size_t n;
+	size_t n, bytes;
 	int result;
-	struct replay *next;
 };
 
 /* The configs here are the replay's own copies' references, made on the worker: only the digest is compared. */
@@ -207,7 +218,8 @@ static int on_replayed(void *data, struct config *config, const struct history_p
 	row_encode(&row->text, NULL, p->values, config->n);
 	row->row = (struct recent_row){.config = config_ref(config), .at = p->at, .time_ns = p->time_ns, .full = true,
 	    .text = row->text.data, .len = row->text.len};
-	return row->text.failed ? -ENOMEM : 0;
+	r->bytes += row->text.len;
+	return row->text.failed ? -ENOMEM : r->bytes > PENDING_ENOUGH;
 }
 
 static void on_replay_work(uv_work_t *work)
@@ -236,6 +248,18 @@ static void skip_to_recent(struct cursor *c)
 	c->follows = false;
 }
 
+static bool position_equal(struct history_position a, struct history_position b)
+{
+	return a.boot == b.boot && a.sequence == b.sequence;
+}
+
+/* What is missing may only not be committed yet: the next send asks again. */
+static bool awaits_disk(const struct cursor *c)
+{
+	return !*c->uplink->health->history_trouble &&
+	       position_after(recent_before(c->monitor->recent), c->monitor->committed);
+}
+
 /* Full rows one after the other; a config of an earlier time is announced on its way. */
 static bool send_replayed(struct cursor *c, struct replay_row *row)
 {
@@ -255,14 +279,17 @@ static void on_replay_done(uv_work_t *work, int status)
 	struct replay *r = work->data;
 	struct cursor *c = r->cursor;
 	c->replaying = false;
-	if (r->uplink->registered && r->n) {
+	struct uplink *u = r->uplink;
+	bool wanted = u->registered && c->known && position_equal(c->sent, r->after); /* not of an earlier connection */
+	if (wanted && r->n) {
 		size_t i = 0;
-		while (i < r->n && c->known && send_replayed(c, &r->rows[i]))
+		while (i < r->n && stream_pending(u->peer->stream) < PENDING_ENOUGH && send_replayed(c, &r->rows[i]))
 			i++;
-	} else if (r->uplink->registered) {
+	} else if (wanted && !r->result && !awaits_disk(c)) {
 		skip_to_recent(c);
 	}
-	pump(r->uplink);
+	if (r->n || !wanted)
+		pump(u);
 	release(r->uplink);
 	replay_free(r);
 }
@@ -311,7 +338,7 @@ static bool behind_recent(const struct cursor *c)
 static void pump_cursor(struct cursor *c)
 {
 	struct monitor *m = c->monitor;
-	if (!c->known || c->replaying || !m->at.boot)
+	if (!c->known || c->replaying || !m->at.boot || stream_pending(c->uplink->peer->stream) > PENDING_ENOUGH)
 		return;
 	if (!m->recent)
 		m->recent = recent_new(m->at); /* what an earlier life measured is on disk only */
@@ -375,12 +402,15 @@ void uplinks_config(struct health *h, struct monitor *m)
 void uplinks_gone(struct health *h, struct monitor *m)
 {
 	for (struct uplink *u = h->uplinks; u; u = u->next) {
-		struct msg *msg = u->registered ? msg_new("node") : NULL;
-		if (!msg)
+		if (!u->registered)
 			continue;
-		msg_set(msg, "monitor", m->name);
-		msg_set_flag(msg, "gone", true);
-		peer_send(u->peer, msg);
+		say_gone(u, m);
+		struct cursor *c = cursor_of(u, m);
+		if (!c)
+			continue;
+		config_unref(c->config); /* announced anew when it is back */
+		c->config = NULL;
+		c->known = false;
 	}
 }
 
@@ -492,6 +522,8 @@ static void on_registered(struct uplink *u)
 
 static void on_known(struct uplink *u, int64_t id, bool known)
 {
+	if (id < 1)
+		return;
 	for (struct cursor *c = u->cursors; c; c = c->next) {
 		if (c->announce != id)
 			continue;
@@ -584,12 +616,18 @@ static void on_urgent(struct peer *p)
 		stream_want_urgent(p->stream, false);
 }
 
+static void on_drained(struct peer *p)
+{
+	pump(p->owner);
+}
+
 /* What a master is to this node: it answers, and asks for updates (which the dispatch sees to). */
 static const struct role uplink_role = {.name = "master",
-    .bit = ROLE_NODE,
+    .bit = ROLE_MASTER,
     .opened = opened,
     .stanza = on_stanza,
     .answer = on_answer,
+    .drained = on_drained,
     .heard = on_heard,
     .urgent = on_urgent,
     .closed = on_closed};

@@ -122,6 +122,11 @@ static enum heartbeat_transport transport_named(const char *name)
 	return !strcmp(name, "in-band") ? HEARTBEAT_IN_BAND : HEARTBEAT_OFF;
 }
 
+static unsigned beats_in(int64_t ns, const struct step_rules *rules)
+{
+	return (unsigned)((ns + rules->interval_ns - 1) / rules->interval_ns);
+}
+
 static void start_beats(struct health *h, struct node *n, enum heartbeat_transport transport)
 {
 	struct step_rules chosen = rules_of(h, n), *rules = &chosen;
@@ -129,9 +134,10 @@ static void start_beats(struct health *h, struct node *n, enum heartbeat_transpo
 	if (!w)
 		return;
 	struct heartbeat_config config = {.transport = transport, .interval_ns = rules->interval_ns,
-	    .late_beats = (unsigned)(rules->late_ns / rules->interval_ns),
-	    .down_beats = (unsigned)(rules->down_ns / rules->interval_ns), .busy_turns_down = true,
+	    .late_beats = beats_in(rules->late_ns, rules), .down_beats = beats_in(rules->down_ns, rules), .busy_turns_down = true,
 	    .changed = on_changed, .write_beat = write_beat};
+	if (config.down_beats <= config.late_beats)
+		config.down_beats = config.late_beats + 1;
 	*w = (struct watch){.health = h, .node = n};
 	int fd = stream_fd(n->link->stream);
 	if (heartbeat_watch(fd, &config, w, clock_mono_ns(), &w->beats)) {
@@ -195,6 +201,11 @@ void watch_connected(struct health *h, struct node *n, const char *transport)
 	input(h, n, &rules, STEP_CONNECTED);
 	if (t != HEARTBEAT_OFF)
 		start_beats(h, n, t);
+	if (t != HEARTBEAT_OFF && !n->watch) { /* it can't be: then only the connection counts */
+		rules.interval_ns = 0;
+		step_init(&n->step, &rules);
+		input(h, n, &rules, STEP_CONNECTED);
+	}
 }
 
 void watch_disconnected(struct health *h, struct node *n, enum step_kind how)
