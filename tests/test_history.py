@@ -91,7 +91,7 @@ def trouble(d):
 
 def live(d):
     with d.client() as c:
-        before = c.get("load/1min", monitor="host").one().sequence
+        before = wait_for(lambda: c.get("load/1min", monitor="host"), 5, "a value").one().sequence
         wait_for(lambda: c.get("load/1min", monitor="host").one().sequence > before, 5, "live values")
 
 

@@ -172,7 +172,8 @@ static void a_monitor_is_late_after_twice_its_period_and_3_s(void **state)
 	describe(m, "a:gauge:0", 1);
 	m->config->period_ns = S;
 	m->connected = true;
-	assert_int_equal(monitor_state(m, 0), MONITOR_LATE); /* has sent nothing yet */
+	assert_int_equal(monitor_state(m, 3LL * S), MONITOR_OLD); /* has sent nothing yet, and is in time */
+	assert_int_equal(monitor_state(m, 3LL * S + 1), MONITOR_LATE);
 	m->arrived_ns = S;
 	assert_int_equal(monitor_state(m, 4LL * S), MONITOR_CURRENT);
 	assert_int_equal(monitor_state(m, 4LL * S + 1), MONITOR_LATE);
