@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hostile bytes: each ends in a clear error or a bounded wait, the daemon grows by less than 1 MiB, everyone else is served."""
 import os
+import pathlib
 import random
 import re
 import socket
@@ -283,3 +284,346 @@ def test_config_after_config_with_ever_new_names(target):
             m.send_row(list(range(20)))
         with target.daemon.client() as c:
             wait_for(lambda: c.get("round299/*", monitor="restless"), 10)
+
+
+# ------------------------------------------------------------------------------------------------ while it lasts
+
+class Watched:
+    """A bystander's client and monitor, served all the while something else goes on: a value a turn, there and back."""
+
+    def __init__(self, target):
+        self.target, self.slowest, self.turns, self.why, self.ended = target, 0, 0, None, threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        n = 10**6
+        try:
+            with self.target.daemon.client() as c:
+                while not self.ended.is_set():
+                    n, begun = n + 1, time.monotonic()
+                    self.target.bystander.send({"n": n})
+                    wait_for(lambda: c.get("n", monitor="bystander").one().number("n") == n, 5, "the bystander being served")
+                    self.slowest, self.turns = max(self.slowest, time.monotonic() - begun), self.turns + 1
+        except Exception as e:
+            self.why = e
+
+    def __enter__(self):
+        self.thread.start()
+        wait_for(lambda: self.turns > 3 or self.why, 5)
+        return self
+
+    def __exit__(self, kind, *_):
+        before = self.turns
+        wait_for(lambda: self.turns > before + 1 or self.why, 10, "a turn after the attack")
+        self.ended.set()
+        self.thread.join()
+        if not kind:
+            assert not self.why and self.turns > 5
+            assert self.slowest < 1, "a bystander waited"
+
+
+def connect(target, unix):
+    s = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+    s.settimeout(30)
+    s.connect(target.daemon.socket if unix else ("127.0.0.1", target.port))
+    return s
+
+
+def exchange(target, data, unix=False):
+    """Says it, ends, hears all."""
+    came = b""
+    with connect(target, unix) as s:
+        try:
+            for piece in [data] if isinstance(data, bytes) else data:
+                s.sendall(piece)
+            s.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # refused while we spoke
+        try:
+            while piece := s.recv(65536):
+                came += piece
+        except ConnectionError:
+            pass
+    return came
+
+
+LARGE = {
+    "two million levels": lambda: repeat(CLIENT, b"<a>" * 20000, 100),
+    "an attribute of 200 MB": lambda: repeat(CLIENT + b"<a b='", b"x" * MiB, 200),
+    "an attribute of 200 MB before the root": lambda: repeat(b"<hmon version='", b"x" * MiB, 200),
+    "a text of 200 MB from a monitor": lambda: repeat(MONITOR + b"<config>", b"x" * MiB, 200),
+    "a stanza of 200 MB from a monitor": lambda: repeat(MONITOR + b"<config>", b"<metric name='a'/>" * 20000, 600),
+    "a row of 200 MB": lambda: repeat(MONITOR + CONFIG + b'<monitor generation="1" sequence="1" full="yes">', b"9" * MiB, 200),
+    "a comment of 200 MB": lambda: repeat(MONITOR + b"<!-- ", b"x" * MiB, 200),
+    "a processing instruction of 200 MB": lambda: repeat(MONITOR + b"<?a ", b"x" * MiB, 200),
+    "a CDATA of 200 MB": lambda: repeat(MONITOR + b"<config><![CDATA[", b"x" * MiB, 200),
+    "a name of 200 MB": lambda: repeat(CLIENT + b"<a", b"a" * MiB, 200),
+    "blanks of 200 MB in a tag": lambda: repeat(CLIENT + b"<a ", b" " * MiB, 200),
+    "300,000 attributes": lambda: [REFUSED["300,000 attributes"][0]],
+    "a DOCTYPE bomb": lambda: [BOMB],
+}
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize("name", LARGE)
+def test_everyone_is_served_while_it_comes(target, name, unix):
+    with Watched(target):
+        came = exchange(target, LARGE[name](), unix)
+        assert not came or b'code="bad-xml"' in came, came  # who speaks on may lose the reason, with the connection
+
+
+@pytest.mark.parametrize("name", [n for n in REFUSED if len(REFUSED[n][0]) < 16384])
+def test_refused_on_the_unix_socket_too(target, name):
+    data, code = REFUSED[name]
+    with connect(target, True) as s:
+        s.sendall(data)
+        came = b""
+        while piece := s.recv(65536):
+            came += piece
+    assert b'code="' + code + b'"' in came and came.rstrip().endswith(b"</hmon>"), came
+
+
+# ------------------------------------------------------------------------------------------------ cut off anywhere
+
+RECORDED = pathlib.Path(__file__).parent / "streams/0.1.0"
+
+
+def with_secret(target, name):
+    """A recorded stream, as one who comes back: what is cut off is refused for that, not as a stranger."""
+    data = (RECORDED / f"{name}.xml").read_bytes()
+    if name == "node":
+        secret = re.search(rb'secret="([0-9a-f]*)"', exchange(target, data.replace(b'name="n1"', b'name="n9"')))
+        data = data.replace(b'name="n1"', b'name="n9" secret="%s"' % secret[1])
+    elif name == "monitor":
+        secret = re.search(rb'secret="([0-9a-f]*)"', exchange(target, data))
+        data = re.sub(rb'(<config [^>]*monitor="host")', rb'\1 secret="%s"' % secret[1], data)
+    return data.replace(b'node="n1" monitor="host"', b'node="n1" monitor="bystander"')
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+@pytest.mark.parametrize("name", ["monitor", "node", "client-status", "client-get"])
+def test_a_recorded_stream_cut_off_at_every_offset(target, name, unix):
+    data = with_secret(target, name)
+    assert b"<error" not in exchange(target, data, unix), "whole it is welcome"
+    target.before = target.daemon.memory()  # its metrics are kept: that is no growth
+    with Watched(target):
+        for i in range(len(data)):
+            came = exchange(target, data[:i], unix)
+            assert b"stranger" not in came and b"old-boot" not in came, (i, came)
+        if name == "monitor":
+            with target.daemon.client() as c:
+                assert c.monitors(monitor="host").one().state == "gone"
+
+
+@pytest.mark.parametrize("name", ["monitor", "node", "client-status"])
+def test_a_recorded_stream_with_bytes_changed(target, name):
+    seed = int(os.environ.get("VIGIA_SEED", random.randrange(1 << 30)))
+    print("VIGIA_SEED =", seed)
+    dice = random.Random(seed)
+    data = with_secret(target, name)
+    target.before = target.daemon.memory()
+    with Watched(target):
+        for _ in range(20000 if SOAK else 1500):
+            changed = bytearray(data)
+            for _ in range(dice.choice([1, 1, 2, 10])):
+                at = dice.randrange(len(changed))
+                changed[at:at + dice.choice([0, 1, 1, 5])] = dice.choice([b"", b"<", b"9", b"\xff", b'"', b"&#0;", b"-",
+                                                                          bytes([dice.randrange(256)])])
+            exchange(target, bytes(changed), dice.random() < 0.5)
+
+
+# ------------------------------------------------------------------------------------------------ twice, and at the wrong time
+
+def test_a_querys_id_that_is_under_way_is_refused_and_the_first_goes_on(target):
+    with target.daemon.client() as c:
+        first = c.subscribe("n", monitor="bystander")
+        assert first.next().values
+        c.connection.send(f'<monitor query="get" id="{first.id}"/>')
+        c.wait(lambda: c.errors)
+        assert c.errors[0].code == "bad-stanza" and "answer" not in c.errors[0].stanza.attributes
+        target.serve()
+        assert first.next().number("n") == target.n
+        c.connection.send('<monitor query="get"/>')
+        c.wait(lambda: len(c.errors) == 2)
+        assert c.errors[1].code == "bad-stanza"
+
+
+def test_a_monitors_number_said_of_two(target):
+    """Of one connection's number the last announce holds; who sent which row is never mixed up."""
+    n = Node(("127.0.0.1", target.port), "double")
+    n.add("one", [Metric("a")])
+    n.add("two", [Metric("b"), Metric("c")]).number = 1
+    n.connect()
+    n.send_period(n.monitors["two"], n.record("two", [5, 6], send=False))
+    with target.daemon.client() as c:
+        got = wait_for(lambda: c.get(node="double"), 5)
+        assert [(r.monitor, {k: v.text for k, v in r.values.items()}) for r in got] == [("two", {"b": "5", "c": "6"})]
+    n.close()
+
+
+def test_a_monitor_and_a_node_that_hurry_from_place_to_place(target):
+    """Who shows the secret replaces the old connection, however often; nothing is left of them."""
+    first = Monitor(target.daemon.socket, "hasty", [Metric("a")], period=0).connect()
+    node = Node(("127.0.0.1", target.port), "hasty")
+    node.add("m", [Metric("a")])
+    node.connect()
+    for _ in range(200):
+        second = Monitor(target.daemon.socket, "hasty", [Metric("a")], period=0, secret=first.secret).connect()
+        first.wait(lambda: first.closed)
+        first = second
+        other = Node(("127.0.0.1", target.port), "hasty", secret=node.secret)
+        other.add("m", [Metric("a")])
+        other.connect()
+        node.wait(lambda: node.closed)
+        node = other
+    first.send({"a": 7})
+    node.record("m", [8])
+    with target.daemon.client() as c:
+        wait_for(lambda: sorted(r.number("a") for r in c.get("a")) == [7, 8], 5)
+    first.close()
+    node.close()
+
+
+TEN_YEARS = 10 * 365 * 86400 * 10**9
+
+
+def test_times_ten_years_off_by_name_and_from_a_node(target):
+    with Monitor(target.daemon.socket, "ahead", [Metric("a")], period=0).connect() as m:
+        m.send({"a": 1}, time=time.time_ns() + TEN_YEARS)
+        m.wait(lambda: m.errors)
+        assert m.errors[0].code == "bad-value"
+        m.send({"a": 2})
+        with target.daemon.client() as c:
+            assert wait_for(lambda: c.get("a", monitor="ahead"), 5).one().number("a") == 2
+    n = Node(("127.0.0.1", target.port), "wrong-clock")
+    n.add("m", [Metric("a")])
+    n.connect()
+    then = time.time_ns() - TEN_YEARS
+    n.record("m", [1], time=then)
+    with target.daemon.client() as c:
+        assert wait_for(lambda: c.get("a", node="wrong-clock"), 5).one().time == then
+        n.record("m", [2], time=time.time_ns() + TEN_YEARS)
+        n.wait(lambda: n.closed)
+        assert n.errors[-1].code == "bad-row"
+        assert c.get("a", node="wrong-clock").one().number("a") == 1
+
+
+# ------------------------------------------------------------------------------------------------ slow, and many
+
+QUERY = b'<monitor query="%s" id="%d"/>'
+
+
+@pytest.mark.parametrize("what", ["answers", "a subscription", "events", "beats", "errors"])
+def test_who_never_reads_costs_little_while_it_lasts(target, what):
+    """Measured with the connection still open, after it was owed some tens of megabytes."""
+    with Monitor(target.daemon.socket, "big", [Metric(f"metric/{i}") for i in range(1000)], period=0).connect() as m:
+        m.send_row(list(range(1000)))
+        with target.daemon.client() as c:
+            wait_for(lambda: c.get("metric/7", monitor="big"), 5)
+        target.before = target.daemon.memory()
+        s = connect(target, True)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+        s.setblocking(False)
+        asked = {"answers": b"".join(QUERY % (b"get", i) for i in range(1, 61)), "a subscription": QUERY % (b"subscribe", 1),
+                 "events": b'<node query="events" id="1" follow="yes"/>', "beats": b'<beat n="1"/>' * 200000,
+                 "errors": b'<monitor query="nonsense" id="1"/>' * 100000}[what]
+        try:
+            s.sendall(CLIENT + asked)
+        except BlockingIOError:
+            pass  # the daemon reads no more from who does not read: as well
+        except ConnectionError:
+            pass
+        with Watched(target):
+            for k in range(400):
+                m.send_row([k * 1000 + i for i in range(1000)])
+            if what == "events":
+                for _ in range(2000):
+                    exchange(target, MONITOR + b'<config monitor="bystander"><metric name="n"/></config>', True)
+            with target.daemon.client() as c:
+                wait_for(lambda: c.get("metric/0", monitor="big").one().number("metric/0") == 399000, 10)
+        grown = target.daemon.memory() - target.before
+        s.close()
+        assert grown < MiB, f"grew by {grown} bytes"
+
+
+def test_a_thousand_connections_that_say_little_are_closed_in_time(target):
+    """Silent; a byte now and then; a root and no more; a monitor without a config; a node that does not register."""
+    said = [b"", b"<hmon", CLIENT[:-1], MONITOR, b'<hmon version="1" role="node">', MONITOR + b"<config ", b"<!-- "]
+    begun = time.monotonic()
+    open_ones = {}
+    for i in range(1000):
+        s = connect(target, i % 2)
+        s.sendall(said[i % len(said)])
+        s.setblocking(False)
+        open_ones[s] = time.monotonic()
+    lasted = []
+
+    def ended():
+        for s in list(open_ones):
+            try:
+                if s.send(b" ") and s.recv(65536):
+                    continue
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                pass
+            lasted.append(time.monotonic() - open_ones.pop(s))
+            s.close()
+        return not open_ones
+
+    assert target.daemon.memory() - target.before < 8 * MiB, "eight kilobytes each, for ten seconds"
+    with Watched(target):
+        wait_for(ended, 30, "all being closed: a drop a turn buys no time")
+    if SOAK:
+        wait_for(lambda: target.daemon.memory() - target.before < MiB, 90, "their memory being given back, once a minute")
+        return
+    target.before = target.daemon.memory()  # the next thousand use what these left
+    for s in [connect(target, i % 2) for i in range(1000)]:
+        s.send(CLIENT)
+        s.close()
+    assert time.monotonic() - begun < 30 and min(lasted) > 5, "10 s, and three times that at most"
+
+
+@pytest.mark.parametrize("form", ["in order", "by name"])
+def test_others_keep_their_times_while_one_floods(target, form):
+    text = b"".join(b'<monitor generation="1" sequence="%d" full="yes">%d</monitor>' % (i + 1, i) for i in range(5000)) \
+        if form == "in order" else b'<monitor><v n="a">1</v></monitor>' * 5000
+    stop = threading.Event()
+
+    def flood():
+        with connect(target, True) as s:
+            s.sendall(MONITOR + b'<config monitor="flood"><metric name="a"/></config>')
+            while not stop.is_set():
+                s.sendall(text)
+
+    t = threading.Thread(target=flood)
+    t.start()
+    try:
+        with Watched(target) as w:
+            wait_for(lambda: w.turns > 200, 25, "two hundred turns beside the flood")
+    finally:
+        stop.set()
+        t.join()
+
+
+@pytest.mark.parametrize("kept", [False, pytest.param(True, marks=pytest.mark.xfail(
+    strict=True, reason="history keeps every config that it has ever seen in memory, and loads all of them at its start"))],
+    ids=["memory", "history"])
+def test_ever_new_names_are_not_kept(daemon, kept):
+    """Three megabytes of names by ten times; the first round is what it takes, the others are the same."""
+    d = daemon('listen = {}\nmonitor host { enabled = false }\nhistory { enabled = %s }\n' % ("true" if kept else "false"))
+    n = 0
+    with Monitor(d.socket, "restless", [Metric("a")], period=0).connect() as m, d.client() as c:
+        def rounds(times):
+            nonlocal n
+            for _ in range(times):
+                n += 1
+                m.reconfigure([Metric(f"round{n}/" + "x" * 100 + f"/{k}") for k in range(200)])
+                m.send_row(list(range(200)))
+            wait_for(lambda: c.get(f"round{n}/*", monitor="restless"), 20)
+
+        rounds(100)
+        before = d.memory()
+        rounds(1000 if SOAK else 200)
+        grown = d.memory() - before
+    assert grown < MiB, f"grew by {grown} bytes"
