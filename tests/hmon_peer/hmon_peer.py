@@ -465,7 +465,7 @@ class Connection:
     def pump(self, timeout=None):
         """Reads once, beats and bytes. False at the end of the connection."""
         try:
-            readable, _, urgent = select.select([self.socket], [], [self.socket] if self.tcp else [], timeout)
+            readable, urgent = self._poll(timeout)
             if not readable and not urgent:
                 raise TimeoutError("nothing came")
             if urgent:
@@ -485,6 +485,13 @@ class Connection:
             self.urgent += 1
             self.on_urgent()
         return True
+
+    def _poll(self, timeout):
+        """Not select(): it knows no descriptor above 1023. -> (readable or ended, urgent data)"""
+        p = select.poll()
+        p.register(self.socket, select.POLLIN | (select.POLLPRI if self.tcp else 0))
+        events = sum(e for _, e in p.poll(None if timeout is None else int(timeout * 1000 + 0.999)))
+        return events & ~select.POLLPRI, events & select.POLLPRI
 
     def _at_mark(self):
         buffer = array.array("i", [0])
@@ -522,7 +529,7 @@ class Connection:
         """Gives the descriptor back: when nobody reads any more."""
         self._closed = True
         deadline = clock.monotonic() + 1
-        while self._finished and select.select([self.socket], [], [], max(0, deadline - clock.monotonic()))[0]:
+        while self._finished and self._poll(max(0, deadline - clock.monotonic()))[0]:
             with contextlib.suppress(OSError):
                 if self.socket.recv(65536):
                     continue
