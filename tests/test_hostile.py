@@ -208,10 +208,11 @@ def test_who_answers_at_a_masters_address_cannot_harm_a_node(daemon):
                      b'<end answer="1"/><config answer="2" known="no"/><config answer="2" known="no"/>', os.urandom(500)):
             s.settimeout(40)
             with s.accept()[0] as c:
-                c.settimeout(2)
+                c.settimeout(1)
                 c.sendall(b'<hmon version="1" role="vigiad" name="evil">' + evil)
+                end = time.monotonic() + 2  # one that it takes for its master it would serve for ever
                 try:
-                    while c.recv(65536):
+                    while c.recv(65536) and time.monotonic() < end:
                         pass
                 except OSError:
                     pass
