@@ -804,6 +804,7 @@ static void uplink_stop(struct uplink *u)
 		close(u->fd);
 	}
 	end_beats(u);
+	pump(u); /* what was measured since the last send goes before the leave */
 	if (u->peer)
 		say_leave(u);
 	u->peer = NULL;
