@@ -92,6 +92,9 @@ static bool same_series(const struct reading *r, const struct history_point *p)
 static int on_point(void *data, const struct history_point *p)
 {
 	struct reading *r = data;
+	bool text = p->metric->type == METRIC_TEXT || p->metric->type == METRIC_STATE;
+	if (r->query.step_ns && !text && !p->count)
+		return 0; /* the sensor did not answer: no sample, and no mean of 0 */
 	if (++r->points > POINTS_MAX || r->out.len > BYTES_MAX)
 		return -EFBIG;
 	if (!same_series(r, p) || r->in_stanza == POINTS_A_STANZA) {
@@ -101,7 +104,6 @@ static int on_point(void *data, const struct history_point *p)
 	}
 	r->in_stanza++;
 	struct msg *m = msg_child(r->stanza, "p");
-	bool text = p->metric->type == METRIC_TEXT || p->metric->type == METRIC_STATE;
 	if (r->query.step_ns && !text)
 		put_step(m, p);
 	else
