@@ -2,12 +2,14 @@
 """History: queries against an oracle, and a disk that is full, read-only, or damaged."""
 import glob
 import os
+import random
 import subprocess
 import time
+from decimal import Decimal
 
 import pytest
 
-from cluster import Daemon, wait_for
+from cluster import Daemon, SOAK, wait_for
 from hmon_peer import HmonError, Metric, Monitor
 
 MiB = 1 << 20
@@ -192,3 +194,107 @@ def test_sqlite3_reads_it(daemon):
     out = subprocess.run(["sqlite3", f"{d.state}/history.db", "select node, monitor from monitors order by monitor"],
                          check=True, capture_output=True, text=True).stdout.split()
     assert out == ["n1|host", "n1|vigia"]
+
+
+@pytest.mark.parametrize("where", ["all of it", "its header", "its middle"])
+def test_a_file_damaged_under_a_running_daemon_is_noticed_and_a_new_one_begun(daemon, where):
+    """Bytes written over while it is in use; a reader or the writer meets them. One event, live values all along."""
+    d = daemon("listen = {}\nmonitor host { period = 50ms }\n")
+    file = f"{d.state}/history.db"
+    wait_for(lambda: len(kept_after(d, 0)) > 20, 10)
+    before, after = {"all of it": (0, 0), "its header": (0, 4096), "its middle": (4096, 0)}[where]
+    with open(file, "r+b") as f:
+        size = os.path.getsize(file)
+        assert size > 8192
+        f.seek(before)
+        f.write(os.urandom((after or size) - before))
+    since = time.time_ns()
+
+    def recovered():
+        try:
+            return kept_after(d, since)
+        except HmonError as e:
+            assert e.code in ("failed", "unavailable")
+
+    live(d)
+    wait_for(recovered, 25, "history going on")
+    live(d)
+    wait_for(lambda: not trouble(d), 10, "all well")
+    assert d.process.poll() is None
+    aside = glob.glob(f"{file}.damaged-*")
+    if where == "its header" and not aside:  # the journal has that page: it heals
+        d.stop()
+        check = subprocess.run(["sqlite3", file, "pragma integrity_check"], capture_output=True, text=True)
+        assert check.stdout.strip() == "ok"
+        return
+    assert len(aside) == 1 and os.path.getsize(aside[0]) > 0
+    assert kinds(d).count("history-trouble") == 1
+
+
+def test_a_damaged_file_is_told_once(daemon):
+    d = daemon()
+    wait_for(lambda: kept_after(d, 0), 10)
+    d.stop()
+    with open(f"{d.state}/history.db", "r+b") as f:
+        f.write(os.urandom(8192))
+    d.start()
+    since = time.time_ns()
+    wait_for(lambda: kept_after(d, since), 20, "history in the new file")
+    assert kinds(d).count("history-trouble") == 1 and not trouble(d)
+    assert "damaged" in d.read_log()
+    d.stop()
+    d.start()
+    live(d)
+    assert len(glob.glob(f"{d.state}/history.db.damaged-*")) == 1, "and it is well from then on"
+
+
+def test_queries_of_every_kind_agree_with_lists_kept_beside(daemon):
+    """Numbers with gaps, states, texts; ranges that begin and end anywhere; steps that divide nothing."""
+    d = daemon("listen = {}\nmonitor host { enabled = false }\n")
+    dice = random.Random(7)
+    metrics = [Metric("n", scale=2), Metric("c", "counter"), Metric("s", "state"), Metric("t", "text")]
+    start, log, now, count = time.time_ns() - 4000 * 10**9, [], 0, 0
+    for i in range(1500):
+        now += dice.randrange(1, 4 * 10**9)
+        count += dice.randrange(1000)
+        log.append((start + now, {"n": None if dice.random() < 0.1 else f"{dice.randrange(-10**6, 10**6) / 100:.2f}",
+                                  "c": str(count), "s": dice.choice(["on", "off"]), "t": f"<{i // 50} & \"more\">"}))
+    log = [(t, v) for t, v in log if t < time.time_ns()]
+    with Monitor(d.socket, "m", metrics, period=0).connect() as m, d.client() as c:
+        for t, v in log:
+            m.send(v, time=t)
+
+        def points(metric, **query):
+            series = c.history(metric, monitor="m", **query)
+            return series[0].points if series else []
+
+        def oracle(metric, low, high):
+            return [(t, v[metric]) for t, v in log if low <= t < high]
+
+        wait_for(lambda: len(points("c")) == len(log), 20, "all of it")
+        for _ in range(60 if not SOAK else 2000):
+            low, high = sorted(dice.choice([dice.choice(log)[0] + dice.choice([-1, 0, 1]), start + dice.randrange(4000 * 10**9)])
+                               for _ in range(2))
+            metric = dice.choice("ncst")
+            want = oracle(metric, low, high)
+            got = points(metric, from_=low, to=high)
+            assert [p for p in got if p[1] is not None] == [p for p in want if p[1] is not None], (metric, low, high)
+            assert {t for t, _ in got} <= {t for t, _ in want}
+            step = dice.choice([1, 7, 1000, 60000, 333333, 86400000])
+            got = points(metric, from_=low, to=high, step=step)
+            if metric in "st":
+                last = {t - t % (step * 10**6): v for t, v in want}
+                assert got == sorted(last.items()), (metric, low, high, step)
+                continue
+            steps = {}
+            for t, v in want:
+                if v is not None:
+                    steps.setdefault(t - t % (step * 10**6), []).append(Decimal(v))
+            assert [(t, n, Decimal(least), Decimal(most)) for t, n, _, least, most in got] == \
+                [(t, len(v), min(v), max(v)) for t, v in sorted(steps.items())], (metric, low, high, step)
+            for t, n, mean, _, _ in got:
+                exact = sum(steps[t]) / len(steps[t])
+                assert abs(Decimal(mean) - exact) <= max(abs(exact) * Decimal("1e-9"), Decimal("0.006" if metric == "n" else "0.51"))
+        for bad in ({"step": -1}, {"from_": -1}, {"from_": "yesterday"}, {"to": "1e9"}):
+            with pytest.raises(HmonError, match="bad-argument"):
+                points("n", **bad)
