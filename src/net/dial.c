@@ -10,50 +10,76 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 5000 };
+/* Another address waits behind this one, or none does. */
+enum { CONNECT_MS = 5000, NEXT_MS = 1000 };
 
 struct dial {
 	uv_getaddrinfo_t resolve;
-	uv_poll_t poll;
+	uv_poll_t *poll; /* one an address: closing takes a turn */
 	uv_timer_t timer;
 	struct net *net;
 	dial_fn *fn;
 	void *data;
-	int fd, handles;
-	bool resolving, cancelled, over;
+	struct addrinfo *found, *next;
+	int fd, last; /* what the address before ended with */
+	bool resolving, closed, cancelled, over;
 };
 
 static void free_when_idle(struct dial *d)
 {
-	if (d->over && !d->handles && !d->resolving)
-		free(d);
+	if (!d->over || !d->closed || d->resolving)
+		return;
+	uv_freeaddrinfo(d->found);
+	free(d);
 }
 
-static void on_closed(uv_handle_t *h)
+static void on_timer_closed(uv_handle_t *h)
 {
 	struct dial *d = h->data;
-	d->handles--;
+	d->closed = true;
 	free_when_idle(d);
 }
 
-/* Ends the dial with a descriptor or an error; the descriptor leaves the loop before it is handed on. */
+static void on_poll_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+/* The descriptor leaves the loop before it is handed on or closed. */
+static int leave_loop(struct dial *d)
+{
+	int fd = d->fd;
+	d->fd = -1;
+	if (d->poll)
+		uv_close((uv_handle_t *)d->poll, on_poll_closed);
+	d->poll = NULL;
+	return fd;
+}
+
 static void finish(struct dial *d, int result)
 {
 	if (d->over)
 		return;
 	d->over = true;
-	if (d->handles > 1)
-		uv_close((uv_handle_t *)&d->poll, on_closed);
-	uv_close((uv_handle_t *)&d->timer, on_closed);
-	if (result < 0 && d->fd >= 0)
-		close(d->fd);
+	uv_close((uv_handle_t *)&d->timer, on_timer_closed);
 	if (!d->cancelled)
 		d->fn(d->data, result);
 }
 
+static void try_next(struct dial *d);
+
+static void give_up_address(struct dial *d, int error)
+{
+	int fd = leave_loop(d);
+	if (fd >= 0)
+		close(fd);
+	d->last = error;
+	try_next(d);
+}
+
 static void on_timeout(uv_timer_t *timer)
 {
-	finish(timer->data, -ETIMEDOUT);
+	give_up_address(timer->data, -ETIMEDOUT);
 }
 
 static void on_connected(uv_poll_t *poll, int status, int events)
@@ -66,34 +92,52 @@ static void on_connected(uv_poll_t *poll, int status, int events)
 		error = errno;
 	if (!error)
 		error = -status;
-	if (!error)
-		uv_poll_stop(&d->poll);
-	finish(d, error ? -error : d->fd);
+	if (error)
+		give_up_address(d, -error);
+	else
+		finish(d, leave_loop(d));
 }
 
 static int connect_to(struct dial *d, const struct addrinfo *a)
 {
 	d->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (d->fd < 0)
+	if (d->fd < 0 || (connect(d->fd, a->ai_addr, a->ai_addrlen) && errno != EINPROGRESS))
 		return -errno;
-	if (connect(d->fd, a->ai_addr, a->ai_addrlen) && errno != EINPROGRESS)
-		return -errno;
-	int r = uv_poll_init(d->net->loop, &d->poll, d->fd);
-	if (r)
+	d->poll = calloc(1, sizeof *d->poll);
+	if (!d->poll)
+		return -ENOMEM;
+	int r = uv_poll_init(d->net->loop, d->poll, d->fd);
+	if (r) {
+		free(d->poll);
+		d->poll = NULL;
 		return r;
-	d->poll.data = d;
-	d->handles++;
-	return uv_poll_start(&d->poll, UV_WRITABLE, on_connected);
+	}
+	d->poll->data = d;
+	uv_timer_start(&d->timer, on_timeout, a->ai_next ? NEXT_MS : CONNECT_MS, 0);
+	return uv_poll_start(d->poll, UV_WRITABLE, on_connected);
+}
+
+static void try_next(struct dial *d)
+{
+	const struct addrinfo *a = d->next;
+	if (!a) {
+		finish(d, d->last);
+		return;
+	}
+	d->next = a->ai_next;
+	int r = connect_to(d, a);
+	if (r)
+		give_up_address(d, r);
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
 {
 	struct dial *d = request->data;
 	d->resolving = false;
-	int r = status ? status : d->over ? 0 : connect_to(d, found);
-	uv_freeaddrinfo(found);
-	if (r)
-		finish(d, r);
+	d->found = d->next = found;
+	d->last = status;
+	if (!d->over)
+		try_next(d);
 	free_when_idle(d);
 }
 
@@ -120,7 +164,6 @@ int dial_tcp(struct dial **ret, struct net *net, const char *address, dial_fn *f
 	d->resolving = true;
 	uv_timer_init(net->loop, &d->timer);
 	d->timer.data = d;
-	d->handles = 1;
 	uv_timer_start(&d->timer, on_timeout, CONNECT_MS, 0);
 	*ret = d;
 	return 0;
@@ -128,7 +171,9 @@ int dial_tcp(struct dial **ret, struct net *net, const char *address, dial_fn *f
 
 void dial_cancel(struct dial *d)
 {
+	int fd = leave_loop(d);
+	if (fd >= 0)
+		close(fd);
 	d->cancelled = true;
-	if (!d->over)
-		finish(d, -ECANCELED);
+	finish(d, -ECANCELED);
 }

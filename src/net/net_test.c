@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -269,6 +271,43 @@ static void ipv6_addresses_stand_in_brackets(void **state)
 	listen_and_dial("::1", "[::1]:%d");
 }
 
+static bool two_addresses;
+
+/* A name of two addresses that only this program knows, before it has threads; false: that takes root. */
+static bool name_two_addresses(void)
+{
+	char path[] = "/tmp/net-test-hosts-XXXXXX";
+	int fd = mkstemp(path);
+	dprintf(fd, "::1 two-addresses\n127.0.0.1 two-addresses\n");
+	close(fd);
+	bool done = !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+		    !mount(path, "/etc/hosts", NULL, MS_BIND, NULL);
+	unlink(path);
+	return done;
+}
+
+/* Whichever comes first, nobody listens on one of them. */
+static void the_next_address_of_a_name_is_tried(void **state)
+{
+	static const char *const hosts[] = {"127.0.0.1", "::1"};
+	struct listener *l;
+	char address[64];
+	stream_close(a.stream);
+	if (!two_addresses)
+		skip();
+	for (size_t i = 0; i < 2; i++) {
+		if (listener_tcp(&l, &net, hosts[i], 0, on_accepted, NULL))
+			continue; /* no IPv6 here */
+		snprintf(address, sizeof address, "two-addresses:%d", listener_port(l));
+		dial_to(address);
+		assert_true(dialled >= 0);
+		UNTIL(accepted >= 0);
+		close(accepted);
+		close(dialled);
+		listener_close(l);
+	}
+}
+
 /* A reset is told as one, not as what the loop calls it. */
 static void a_reset_says_so(void **state)
 {
@@ -342,6 +381,7 @@ static void a_unix_socket_replaces_an_old_one_and_goes_with_its_listener(void **
 
 int main(void)
 {
+	two_addresses = name_two_addresses();
 	const struct CMUnitTest tests[] = {
 	    T(what_is_put_in_one_turn_leaves_in_one_piece),
 	    T(much_arrives_in_order_though_the_kernel_takes_little),
@@ -356,6 +396,7 @@ int main(void)
 	    T(ipv6_addresses_stand_in_brackets),
 	    T(a_reset_says_so),
 	    T(a_bad_address_is_an_error_at_once),
+	    T(the_next_address_of_a_name_is_tried),
 	    T(a_dial_that_is_cancelled_is_not_told),
 	    T(a_unix_socket_replaces_an_old_one_and_goes_with_its_listener),
 	};
