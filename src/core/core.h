@@ -59,6 +59,8 @@ struct core {
 	struct core_limits limits;
 	struct core_figures figures;
 	struct peer *peers;
+	unsigned left; /* peers, since memory was last given back */
+	uv_timer_t tidy;
 	void *context; /* of the services' */
 };
 

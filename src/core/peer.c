@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -14,6 +15,22 @@
 enum { BEAT = 0x16, VERSION = 1, RTO_MAX_MS = 44 /* TCP_RTO_MAX_MS, not yet in the C library's header */ };
 
 /* --- leaving --- */
+
+enum { CROWD = 256, TIDY_MS = 1000 };
+
+/* Memory of a crowd that has left goes back to the system, soon but not for each of them. */
+static void on_tidy(uv_timer_t *timer)
+{
+	struct core *core = timer->data;
+	core->left = 0;
+	malloc_trim(0);
+}
+
+static void count_leaving(struct core *core)
+{
+	if (++core->left == CROWD)
+		uv_timer_start(&core->tidy, on_tidy, TIDY_MS, 0);
+}
 
 static void on_timer_closed(uv_handle_t *h)
 {
@@ -66,6 +83,7 @@ static void detach(struct peer *p)
 	if (p->next)
 		p->next->link = p->link;
 	p->core->figures.peers--;
+	count_leaving(p->core);
 	free_later(p);
 }
 
@@ -498,6 +516,8 @@ int core_start(struct core *core, uv_loop_t *loop, const char *name, const struc
 	snprintf(core->name, sizeof core->name, "%s", name);
 	core->services = services;
 	core->limits = *limits;
+	uv_timer_init(loop, &core->tidy);
+	core->tidy.data = core;
 	return net_start(&core->net, loop);
 }
 
@@ -508,6 +528,7 @@ void core_stop(struct core *core)
 		gone(p, 0, "this daemon ends");
 		peer_leave(p);
 	}
+	uv_close((uv_handle_t *)&core->tidy, NULL);
 	net_flush(&core->net);
 	net_stop(&core->net);
 }
