@@ -21,6 +21,7 @@ struct dial {
 	dial_fn *fn;
 	void *data;
 	struct addrinfo *found, *next;
+	uint64_t patience_ms;
 	int fd, last; /* what the address before ended with */
 	bool resolving, closed, cancelled, over;
 };
@@ -113,7 +114,8 @@ static int connect_to(struct dial *d, const struct addrinfo *a)
 		return r;
 	}
 	d->poll->data = d;
-	uv_timer_start(&d->timer, on_timeout, a->ai_next ? NEXT_MS : CONNECT_MS, 0);
+	uint64_t most = a->ai_next && d->patience_ms > NEXT_MS ? NEXT_MS : d->patience_ms;
+	uv_timer_start(&d->timer, on_timeout, most, 0);
 	return uv_poll_start(d->poll, UV_WRITABLE, on_connected);
 }
 
@@ -141,7 +143,7 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 	free_when_idle(d);
 }
 
-int dial_tcp(struct dial **ret, struct net *net, const char *address, dial_fn *fn, void *data)
+int dial_tcp(struct dial **ret, struct net *net, const char *address, int64_t patience_ms, dial_fn *fn, void *data)
 {
 	char host[256];
 	const char *colon = strrchr(address, ':');
@@ -153,7 +155,8 @@ int dial_tcp(struct dial **ret, struct net *net, const char *address, dial_fn *f
 	struct dial *d = calloc(1, sizeof *d);
 	if (!d)
 		return -ENOMEM;
-	*d = (struct dial){.net = net, .fn = fn, .data = data, .fd = -1};
+	*d = (struct dial){.net = net, .fn = fn, .data = data, .fd = -1,
+	    .patience_ms = patience_ms ? (uint64_t)patience_ms : CONNECT_MS};
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	d->resolve.data = d;
 	int r = uv_getaddrinfo(net->loop, &d->resolve, on_resolved, host, colon + 1, &hints);

@@ -76,8 +76,8 @@ void listener_close(struct listener *l);
 struct dial;
 typedef void dial_fn(void *data, int fd); /* takes fd; or -errno */
 
-/* HOST:PORT, names are resolved off the loop, each address of a name is tried. fn is called once, later, unless dial_cancel came first. */
-int dial_tcp(struct dial **ret, struct net *net, const char *address, dial_fn *fn, void *data);
+/* HOST:PORT, names are resolved off the loop, each address of a name is tried, so long (0: 5 s). fn is called once, later, unless dial_cancel came first. */
+int dial_tcp(struct dial **ret, struct net *net, const char *address, int64_t patience_ms, dial_fn *fn, void *data);
 void dial_cancel(struct dial *d);
 
 #endif

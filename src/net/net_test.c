@@ -230,7 +230,7 @@ static void dial_to(const char *address)
 	struct dial *d;
 	accepted = -1;
 	dialled = dials = 0;
-	assert_int_equal(dial_tcp(&d, &net, address, on_dialled, NULL), 0);
+	assert_int_equal(dial_tcp(&d, &net, address, 0, on_dialled, NULL), 0);
 	UNTIL(dials);
 }
 
@@ -332,9 +332,9 @@ static void a_bad_address_is_an_error_at_once(void **state)
 {
 	struct dial *d;
 	struct listener *l;
-	assert_int_equal(dial_tcp(&d, &net, "", on_dialled, NULL), -EINVAL);
-	assert_int_equal(dial_tcp(&d, &net, "host", on_dialled, NULL), -EINVAL);
-	assert_int_equal(dial_tcp(&d, &net, ":80", on_dialled, NULL), -EINVAL);
+	assert_int_equal(dial_tcp(&d, &net, "", 0, on_dialled, NULL), -EINVAL);
+	assert_int_equal(dial_tcp(&d, &net, "host", 0, on_dialled, NULL), -EINVAL);
+	assert_int_equal(dial_tcp(&d, &net, ":80", 0, on_dialled, NULL), -EINVAL);
 	assert_int_equal(listener_tcp(&l, &net, "no address", 0, on_accepted, NULL), -EINVAL);
 	stream_close(a.stream);
 }
@@ -347,7 +347,7 @@ static void a_dial_that_is_cancelled_is_not_told(void **state)
 	dials = 0;
 	listener_tcp(&l, &net, "127.0.0.1", 0, on_accepted, NULL);
 	snprintf(address, sizeof address, "127.0.0.1:%d", listener_port(l));
-	assert_int_equal(dial_tcp(&d, &net, address, on_dialled, NULL), 0);
+	assert_int_equal(dial_tcp(&d, &net, address, 0, on_dialled, NULL), 0);
 	dial_cancel(d);
 	listener_close(l);
 	stream_close(a.stream);

@@ -140,7 +140,7 @@ void watch_forget(struct health *h, struct node *n);
 void watch_known(struct health *h, struct node *n);
 void watch_tick(struct health *h, struct node *n, int64_t now_ns);
 
-/* --- uplink.c: this node's masters --- */
+/* --- uplink.c, cursor.c (uplink.h has the rest): this node's masters --- */
 int uplinks_set(struct health *h, const char *const *masters);
 void uplinks_period(struct health *h, struct monitor *m);
 void uplinks_config(struct health *h, struct monitor *m);

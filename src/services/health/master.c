@@ -141,6 +141,17 @@ static int secret_for(struct call *c, const char *name, char *ret_secret)
 	return r ? refuse(c, "failed", strerror(-r)) : 0;
 }
 
+/* How it is watched is how it may watch us. */
+static void put_rules(struct msg *m, const struct health *h, const struct node *n, const char *transport)
+{
+	struct step_rules rules = h->options.rules_of(h->options.rules_data, n->name);
+	if (!rules.interval_ns || !strcmp(transport, "none"))
+		return;
+	msg_set_int(m, "beat", rules.interval_ns / 1000000);
+	msg_set_int(m, "late", rules.late_ns / 1000000);
+	msg_set_int(m, "down", rules.down_ns / 1000000);
+}
+
 int query_node_register(struct call *c)
 {
 	struct health *h = health_of(c->peer);
@@ -173,6 +184,7 @@ int query_node_register(struct call *c)
 		msg_set_int(m, "id", n->id);
 		if (*secret)
 			msg_set(m, "secret", secret);
+		put_rules(m, h, n, l->transport);
 	}
 	call_send(c, m);
 	put_positions(c, n);

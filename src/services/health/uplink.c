@@ -1,65 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* This node's masters: dial, register, announce, send; after a break, first what the master missed.
+/* This node's masters: dial, register, answer beats; and when one falls silent, reach for it a second time beside the
+ * connection that may yet come back.
  *
- * For each master and monitor there is one cursor, `sent`. Pumping moves it: from the rows in memory, or, when the
- * master lags behind those, from the history on disk, read by a worker a batch at a time.
+ * TCP waits ever longer before it repeats itself; a new connection speaks as soon as the path is there again, and finds
+ * a master that was restarted without a good-bye.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "heartbeat/heartbeat.h"
-#include "heartbeat/probe.h"
 #include "os/clock.h"
 #include "os/host.h"
 #include "os/log.h"
 #include "os/secret.h"
-#include "proto/describe.h"
-#include "services/health/health.h"
-#include "services/health/recent.h"
+#include "services/health/reach.h"
+#include "services/health/uplink.h"
 
-enum { RETRY_FIRST_MS = 500, RETRY_MOST_MS = 30000, REGISTER_QUERY = 1, REPLAY_ROWS = 256, PENDING_ENOUGH = 262144 };
+#define MS ((int64_t)1000000)
 
-/* A monitor as one master knows it. */
-struct cursor {
-	struct uplink *uplink;
-	struct monitor *monitor;
-	struct history_position sent;
-	unsigned generation; /* on this connection */
-	struct config *config; /* announced; NULL: none */
-	int64_t announce;      /* query under way */
-	bool known, follows, replaying;
-	int64_t boot; /* said last on this connection */
-	struct cursor *next;
-};
-
-struct uplink {
-	struct health *health;
-	char *address;
-	struct dial *dial;
-	int fd; /* while probing */
-	struct probe probe;
-	uv_poll_t probe_poll;
-	uv_timer_t retry, send, beat;
-	int handles;
-	struct peer *peer;
-	struct heartbeat *beats;
-	bool registered, closing, refused;
-	int64_t wait_ms;
-	int64_t first_boot; /* our life in which this master first took us: it is owed all since */
-	char why[160]; /* not connected because */
-	char master[64];
-	struct cursor *cursors;
-	struct uplink *next;
-};
-
-static void dial(struct uplink *u);
-static void pump(struct uplink *u);
+enum { RETRY_FIRST_MS = 500, RETRY_MOST_MS = 30000, REGISTER_QUERY = 1 };
+enum { SILENT_EVERY_MS = 250, SILENT_CONNECT_MS = 200 }; /* while it is late: down comes in seconds */
 
 /* --- the secret that each master gave --- */
 
@@ -108,467 +75,6 @@ static void write_secret(struct uplink *u, const char *secret)
 	free(path);
 }
 
-/* --- cursors --- */
-
-static struct cursor *cursor_of(struct uplink *u, struct monitor *m)
-{
-	for (struct cursor *c = u->cursors; c; c = c->next)
-		if (c->monitor == m)
-			return c;
-	struct cursor *c = calloc(1, sizeof *c);
-	if (!c)
-		return NULL;
-	*c = (struct cursor){.uplink = u, .monitor = m, .next = u->cursors};
-	u->cursors = c;
-	return c;
-}
-
-static void cursors_forget_connection(struct uplink *u)
-{
-	for (struct cursor *c = u->cursors; c; c = c->next) {
-		config_unref(c->config);
-		c->config = NULL;
-		c->announce = 0;
-		c->known = c->follows = false;
-		c->boot = 0;
-		c->sent = (struct history_position){0}; /* the master says anew what it has */
-	}
-}
-
-static void say_gone(struct uplink *u, const struct monitor *m)
-{
-	struct msg *msg = msg_new("node");
-	if (!msg)
-		return;
-	msg_set(msg, "monitor", m->name);
-	msg_set_flag(msg, "gone", true);
-	peer_send(u->peer, msg);
-}
-
-static void announce(struct cursor *c, struct config *config)
-{
-	struct uplink *u = c->uplink;
-	char digest[17];
-	struct msg *m = msg_new("config");
-	if (!m)
-		return;
-	config_ref(config);
-	config_unref(c->config);
-	c->config = config;
-	c->generation++;
-	c->known = c->follows = false;
-	c->announce = ++u->peer->next_query;
-	describe_digest(digest, config->digest);
-	msg_set(m, "query", "announce");
-	msg_set_int(m, "id", c->announce);
-	msg_set(m, "monitor", c->monitor->name);
-	msg_set_int(m, "monitor-id", c->monitor->id);
-	msg_set_int(m, "generation", c->generation);
-	msg_set(m, "digest", digest);
-	peer_send(u->peer, m);
-	if (!c->monitor->connected)
-		say_gone(u, c->monitor);
-}
-
-static void send_config(struct cursor *c)
-{
-	struct msg *m = msg_new("config");
-	if (!m)
-		return;
-	msg_set(m, "monitor", c->monitor->name);
-	msg_set_int(m, "monitor-id", c->monitor->id);
-	msg_set_int(m, "generation", c->generation);
-	describe_write(m, c->config, NULL, NULL);
-	peer_send(c->uplink->peer, m);
-}
-
-static void send_row(struct cursor *c, const struct recent_row *row)
-{
-	struct xml_row x = {.id = c->monitor->id, .generation = c->generation,
-	    .sequence = (int64_t)row->at.sequence, .time_ns = row->time_ns, .full = row->full, .text = row->text,
-	    .len = row->len, .boot = row->at.boot == c->boot ? 0 : row->at.boot};
-	peer_send_row(c->uplink->peer, &x);
-	c->boot = row->at.boot;
-	c->sent = row->at;
-	c->follows = true;
-}
-
-/* --- catching up from disk --- */
-
-struct replay {
-	uv_work_t work;
-	struct health *health;
-	struct uplink *uplink; /* held until this is done */
-	char *node, *monitor;
-	struct cursor *cursor;
-	struct history_position after;
-	struct replay_row {
-		struct recent_row row;
-		struct buf text;
-	} rows[REPLAY_ROWS];
-	size_t n, bytes;
-	int result;
-};
-
-/* The configs here are the replay's own copies' references, made on the worker: only the digest is compared. */
-static int on_replayed(void *data, struct config *config, const struct history_period *p)
-{
-	struct replay *r = data;
-	struct replay_row *row = &r->rows[r->n++];
-	row_encode(&row->text, NULL, p->values, config->n);
-	row->row = (struct recent_row){.config = config_ref(config), .at = p->at, .time_ns = p->time_ns, .full = true,
-	    .text = row->text.data, .len = row->text.len};
-	r->bytes += row->text.len;
-	return row->text.failed ? -ENOMEM : r->bytes > PENDING_ENOUGH;
-}
-
-static void on_replay_work(uv_work_t *work)
-{
-	struct replay *r = work->data;
-	r->result = history_replay(r->health->history, r->node, r->monitor, r->after, REPLAY_ROWS, on_replayed, r);
-}
-
-static void replay_free(struct replay *r)
-{
-	for (size_t i = 0; i < r->n; i++) {
-		buf_release(&r->rows[i].text);
-		config_unref(r->rows[i].row.config);
-	}
-	free(r->node);
-	free(r->monitor);
-	free(r);
-}
-
-static void skip_to_recent(struct cursor *c)
-{
-	struct history_position to = recent_before(c->monitor->recent);
-	event_put(c->uplink->health, "periods-lost", c->uplink->health->core->name, c->monitor->name,
-	    "master %s missed periods that are no longer here, up to %" PRIu64, c->uplink->address, to.sequence);
-	c->sent = to;
-	c->follows = false;
-}
-
-static bool position_equal(struct history_position a, struct history_position b)
-{
-	return a.boot == b.boot && a.sequence == b.sequence;
-}
-
-/* What is missing may only not be committed yet: the next send asks again. */
-static bool awaits_disk(const struct cursor *c)
-{
-	return !*c->uplink->health->history_trouble &&
-	       position_after(recent_before(c->monitor->recent), c->monitor->committed);
-}
-
-/* Full rows one after the other; a config of an earlier time is announced on its way. */
-static bool send_replayed(struct cursor *c, struct replay_row *row)
-{
-	if (!c->config || c->config->digest != row->row.config->digest) {
-		if (row->row.config->refs)
-			announce(c, row->row.config);
-		return false;
-	}
-	send_row(c, &row->row);
-	return true;
-}
-
-static void release(struct uplink *u);
-
-static void on_replay_done(uv_work_t *work, int status)
-{
-	struct replay *r = work->data;
-	struct cursor *c = r->cursor;
-	c->replaying = false;
-	struct uplink *u = r->uplink;
-	bool wanted = u->registered && c->known && position_equal(c->sent, r->after); /* not of an earlier connection */
-	if (wanted && r->n) {
-		size_t i = 0;
-		while (i < r->n && stream_pending(u->peer->stream) < PENDING_ENOUGH && send_replayed(c, &r->rows[i]))
-			i++;
-	} else if (wanted && !r->result && !awaits_disk(c)) {
-		skip_to_recent(c);
-	}
-	if (r->n || !wanted)
-		pump(u);
-	release(r->uplink);
-	replay_free(r);
-}
-
-static void replay(struct cursor *c)
-{
-	struct health *h = c->uplink->health;
-	struct replay *r = h->history ? calloc(1, sizeof *r) : NULL;
-	if (!r) {
-		skip_to_recent(c);
-		return;
-	}
-	r->work.data = r;
-	r->health = h;
-	r->uplink = c->uplink;
-	r->cursor = c;
-	r->after = c->sent;
-	r->node = strdup(h->core->name);
-	r->monitor = strdup(c->monitor->name);
-	c->replaying = !uv_queue_work(h->core->net.loop, &r->work, on_replay_work, on_replay_done);
-	if (c->replaying)
-		c->uplink->handles++;
-	else
-		replay_free(r);
-}
-
-/* --- pumping --- */
-
-static int on_recent(void *data, const struct recent_row *row)
-{
-	struct cursor *c = data;
-	if (c->config != row->config) {
-		announce(c, row->config);
-		return 1;
-	}
-	send_row(c, row);
-	return stream_pending(c->uplink->peer->stream) > PENDING_ENOUGH;
-}
-
-static bool behind_recent(const struct cursor *c)
-{
-	struct history_position before = recent_before(c->monitor->recent);
-	return position_after(before, c->sent);
-}
-
-static void pump_cursor(struct cursor *c)
-{
-	struct monitor *m = c->monitor;
-	if (!c->known || c->replaying || !m->at.boot || stream_pending(c->uplink->peer->stream) > PENDING_ENOUGH)
-		return;
-	if (!m->recent)
-		m->recent = recent_new(m->at); /* what an earlier life measured is on disk only */
-	if (!m->recent)
-		return;
-	if (!c->sent.boot)
-		c->sent = (struct history_position){c->uplink->first_boot, 0};
-	if (behind_recent(c))
-		replay(c);
-	else if (position_after(recent_last(m->recent), c->sent))
-		recent_read(m->recent, c->sent, !c->follows, on_recent, c);
-}
-
-static void pump(struct uplink *u)
-{
-	if (!u->registered || u->health->options.on_request)
-		return;
-	for (struct cursor *c = u->cursors; c && u->registered; c = c->next)
-		pump_cursor(c);
-}
-
-static void on_send(uv_timer_t *timer)
-{
-	pump(timer->data);
-}
-
-/* Only what was asked for: the newest row, whole. */
-static void send_newest(struct cursor *c)
-{
-	struct monitor *m = c->monitor;
-	if (!c->known || !m->recent)
-		return;
-	c->sent = (struct history_position){m->at.boot, m->at.sequence - 1};
-	c->follows = false;
-	recent_read(m->recent, c->sent, true, on_recent, c);
-}
-
-/* Fresh values asked for by a master go at once. */
-void uplinks_period(struct health *h, struct monitor *m)
-{
-	for (struct uplink *u = h->uplinks; u; u = u->next) {
-		struct cursor *c = u->registered ? cursor_of(u, m) : NULL;
-		if (!c || (h->options.send_ns && !m->asks))
-			continue;
-		if (!h->options.on_request)
-			pump_cursor(c);
-		else if (update_asked_by(m->asks, u->peer))
-			send_newest(c);
-	}
-}
-
-void uplinks_config(struct health *h, struct monitor *m)
-{
-	for (struct uplink *u = h->uplinks; u; u = u->next) {
-		struct cursor *c = u->registered ? cursor_of(u, m) : NULL;
-		if (c && c->config != m->config)
-			announce(c, m->config);
-	}
-}
-
-void uplinks_gone(struct health *h, struct monitor *m)
-{
-	for (struct uplink *u = h->uplinks; u; u = u->next) {
-		if (!u->registered)
-			continue;
-		say_gone(u, m);
-		struct cursor *c = cursor_of(u, m);
-		if (!c)
-			continue;
-		config_unref(c->config); /* announced anew when it is back */
-		c->config = NULL;
-		c->known = false;
-	}
-}
-
-/* --- the connection --- */
-
-static void on_retry(uv_timer_t *timer)
-{
-	dial(timer->data);
-}
-
-static void wait_and_retry(struct uplink *u, const char *why)
-{
-	snprintf(u->why, sizeof u->why, "%s", why);
-	if (u->closing)
-		return;
-	uint64_t spread = uv_hrtime() / 1000 % (uint64_t)(u->wait_ms / 4 + 1);
-	uv_timer_start(&u->retry, on_retry, (uint64_t)u->wait_ms + spread, 0);
-	u->wait_ms = u->wait_ms * 2 > RETRY_MOST_MS ? RETRY_MOST_MS : u->wait_ms * 2;
-}
-
-static void end_beats(struct uplink *u)
-{
-	heartbeat_free(u->beats);
-	u->beats = NULL;
-	uv_timer_stop(&u->beat);
-}
-
-static void on_closed(struct peer *p, int error, const char *why)
-{
-	struct uplink *u = p->owner;
-	bool was = u->registered;
-	end_beats(u);
-	cursors_forget_connection(u);
-	uv_timer_stop(&u->send);
-	u->peer = NULL;
-	u->registered = false;
-	if (was)
-		event_put(u->health, "master-lost", u->health->core->name, NULL, "%s: %s", u->address, why);
-	wait_and_retry(u, *u->why && u->refused ? u->why : why);
-}
-
-static void put_facts(struct msg *m)
-{
-	struct host_facts f;
-	host_facts(&f);
-	msg_set(m, "system", f.system);
-	msg_set(m, "machine", f.machine);
-	msg_set_int(m, "processors", f.processors);
-	msg_set_int(m, "memory", f.memory);
-	msg_set(m, "version", VIGIA_VERSION);
-}
-
-static int opened(struct peer *p, const struct msg *hmon)
-{
-	struct uplink *u = p->owner;
-	const struct health_options *o = &u->health->options;
-	char secret[SECRET_SIZE] = "";
-	snprintf(u->master, sizeof u->master, "%s", msg_get(hmon, "name", ""));
-	read_secret(u, secret);
-	struct msg *m = msg_new("node");
-	if (!m)
-		return -ENOMEM;
-	msg_set(m, "query", "register");
-	msg_set_int(m, "id", REGISTER_QUERY);
-	p->next_query = REGISTER_QUERY;
-	msg_set(m, "name", u->health->core->name);
-	msg_set_int(m, "boot", u->health->boot);
-	if (*secret)
-		msg_set(m, "secret", secret);
-	if (o->on_request)
-		msg_set(m, "mode", "on-request");
-	else if (o->send_ns)
-		msg_set_int(m, "send", o->send_ns / 1000000);
-	put_facts(m);
-	peer_send(p, m);
-	return 0;
-}
-
-static void on_position(struct uplink *u, const struct msg *m)
-{
-	int64_t boot = 0, sequence = 0;
-	struct monitor *monitor = names_find(&u->health->cluster.self->monitors, msg_get(m, "monitor", ""));
-	struct cursor *c = monitor ? cursor_of(u, monitor) : NULL;
-	if (!c || msg_get_int(m, "boot", &boot) || msg_get_int(m, "sequence", &sequence) || sequence < 0)
-		return;
-	c->sent = (struct history_position){boot, (uint64_t)sequence};
-}
-
-static void on_registered(struct uplink *u)
-{
-	struct health *h = u->health;
-	u->registered = true;
-	u->refused = false;
-	u->wait_ms = RETRY_FIRST_MS;
-	*u->why = '\0';
-	peer_registered(u->peer);
-	xml_trust(u->peer->xml);
-	event_put(h, "master-found", h->core->name, NULL, "registered with %s at %s", u->master, u->address);
-	for (size_t i = 0; i < h->cluster.self->monitors.n; i++) {
-		struct monitor *m = h->cluster.self->monitors.things[i];
-		struct cursor *c = m->config ? cursor_of(u, m) : NULL;
-		if (c)
-			announce(c, m->config);
-	}
-	if (h->options.send_ns && !h->options.on_request)
-		uv_timer_start(&u->send, on_send, (uint64_t)(h->options.send_ns / 1000000),
-		    (uint64_t)(h->options.send_ns / 1000000));
-}
-
-static void on_known(struct uplink *u, int64_t id, bool known)
-{
-	if (id < 1)
-		return;
-	for (struct cursor *c = u->cursors; c; c = c->next) {
-		if (c->announce != id)
-			continue;
-		if (!known)
-			send_config(c);
-		c->announce = 0;
-		c->known = true;
-		if (!u->health->options.on_request && !u->health->options.send_ns)
-			pump_cursor(c);
-		return;
-	}
-}
-
-static void on_error(struct uplink *u, const struct msg *m)
-{
-	snprintf(u->why, sizeof u->why, "%s: %s", msg_get(m, "code", "error"), m->text);
-	u->refused = true;
-	log_event(LOG_ERR, "uplink", "master %s: %s", u->address, u->why);
-}
-
-static int on_answer(struct peer *p, const struct msg *m)
-{
-	struct uplink *u = p->owner;
-	int64_t id = 0;
-	msg_get_int(m, "answer", &id);
-	if (!strcmp(m->name, "error"))
-		on_error(u, m);
-	else if (!strcmp(m->name, "node") && *msg_get(m, "secret", ""))
-		write_secret(u, msg_get(m, "secret", ""));
-	else if (!strcmp(m->name, "monitor"))
-		on_position(u, m);
-	else if (!strcmp(m->name, "config"))
-		on_known(u, id, msg_get_flag(m, "known"));
-	else if (!strcmp(m->name, "end") && id == REGISTER_QUERY)
-		on_registered(u);
-	return 0;
-}
-
-static int on_stanza(struct peer *p, const struct msg *m)
-{
-	if (!strcmp(m->name, "error"))
-		on_error(p->owner, m);
-	return 0; /* acks: what is on this node's disk stays there by its own limits */
-}
-
 /* --- beats --- */
 
 static void on_beat_timer(uv_timer_t *timer);
@@ -585,7 +91,7 @@ static void arm_beats(struct uplink *u)
 	uv_timer_start(&u->beat, on_beat_timer, wait > 0 ? (uint64_t)((wait + 999999) / 1000000) : 0, 0);
 }
 
-static void beats_handle(struct uplink *u, short events)
+static void handle_beats(struct uplink *u, short events)
 {
 	if (!u->beats)
 		return;
@@ -595,30 +101,412 @@ static void beats_handle(struct uplink *u, short events)
 
 static void on_beat_timer(uv_timer_t *timer)
 {
-	beats_handle(timer->data, 0);
+	handle_beats(timer->data, 0);
+}
+
+static void answer_beats(struct uplink *u)
+{
+	struct heartbeat_config config = {.transport = HEARTBEAT_URGENT};
+	if (!heartbeat_answer(stream_fd(u->peer->stream), &config, u, clock_mono_ns(), &u->beats))
+		arm_beats(u);
+}
+
+static void end_beats(struct uplink *u)
+{
+	heartbeat_free(u->beats);
+	u->beats = NULL;
+	uv_timer_stop(&u->beat);
+}
+
+/* --- reaching for it --- */
+
+static void on_reached(void *data, int fd, bool urgent);
+static void reach_failed(struct uplink *u, const char *why);
+
+/* Beside a silent connection the probe waits: a master that is stopped answers it when it goes on. */
+static void reach(struct uplink *u)
+{
+	struct reach_patience patience = {0};
+	if (u->reach || u->candidate || u->closing)
+		return;
+	u->refused = false;
+	u->reach_ns = clock_mono_ns();
+	if (u->peer)
+		patience = (struct reach_patience){SILENT_CONNECT_MS, u->beats ? u->rules.down_ns : 0};
+	int r = reach_start(&u->reach, &u->health->core->net, u->address, &patience, on_reached, u);
+	if (r)
+		reach_failed(u, uv_strerror(r));
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	reach(timer->data);
+}
+
+static void reach_in(struct uplink *u, int64_t wait_ms)
+{
+	if (u->closing)
+		return;
+	uint64_t spread = uv_hrtime() / 1000 % (uint64_t)(wait_ms / 4 + 1);
+	uv_timer_start(&u->retry, on_retry, (uint64_t)wait_ms + spread, 0);
+}
+
+static void back_off(struct uplink *u)
+{
+	reach_in(u, u->wait_ms);
+	u->wait_ms = u->wait_ms * 2 > RETRY_MOST_MS ? RETRY_MOST_MS : u->wait_ms * 2;
+}
+
+/* What we sent is not acknowledged: that the master was heard does not mean that we are. */
+static bool output_stuck(const struct uplink *u)
+{
+	int bytes = 0;
+	return !ioctl(stream_fd(u->peer->stream), SIOCOUTQ, &bytes) && bytes;
+}
+
+static void reach_failed(struct uplink *u, const char *why)
+{
+	int64_t wait_ms = SILENT_EVERY_MS - (clock_mono_ns() - u->reach_ns) / MS;
+	if (!u->refused)
+		snprintf(u->why, sizeof u->why, "%s", why);
+	if (!u->peer || u->silence.state == STEP_DOWN)
+		back_off(u);
+	else if (u->silence.state == STEP_LATE || output_stuck(u))
+		reach_in(u, wait_ms > 0 ? wait_ms : 0);
+}
+
+static void stop_reaching(struct uplink *u)
+{
+	if (u->reach)
+		reach_cancel(u->reach);
+	if (u->candidate)
+		peer_close(u->candidate);
+	u->reach = NULL;
+	u->candidate = NULL;
+	uv_timer_stop(&u->retry);
+}
+
+/* --- its silence --- */
+
+static void arm_silence(struct uplink *u);
+
+static void master_down(struct uplink *u)
+{
+	event_put(u->health, "master-lost", u->health->core->name, NULL, "%s: silent for %lld ms", u->address,
+	    (long long)(u->rules.down_ns / MS));
+}
+
+static void master_heard(struct uplink *u, enum step_state before)
+{
+	if (!output_stuck(u))
+		stop_reaching(u);
+	u->wait_ms = RETRY_FIRST_MS;
+	if (before == STEP_DOWN)
+		event_put(u->health, "master-found", u->health->core->name, NULL, "%s at %s is heard again", u->master,
+		    u->address);
+}
+
+static void judge(struct uplink *u, const struct step_input *in)
+{
+	enum step_state before = u->silence.state;
+	if (!step(&u->silence, &u->rules, clock_mono_ns(), in) || u->silence.state == before)
+		return;
+	if (u->silence.state == STEP_LATE)
+		reach(u);
+	else if (u->silence.state == STEP_DOWN)
+		master_down(u);
+	else if (u->silence.state == STEP_UP && (before == STEP_LATE || before == STEP_DOWN))
+		master_heard(u, before);
+}
+
+/* What came while our loop was late is still unread. */
+static void on_silent(uv_timer_t *timer)
+{
+	struct uplink *u = timer->data;
+	int64_t late = clock_mono_ns() - u->silence.next_ns;
+	judge(u, late > u->rules.interval_ns / 4 ? &(struct step_input){.kind = STEP_PAUSED, .pause_ns = late}
+						 : &(struct step_input){.kind = STEP_TICK});
+	arm_silence(u);
+}
+
+static void arm_silence(struct uplink *u)
+{
+	if (u->silence.next_ns == INT64_MAX) {
+		uv_timer_stop(&u->silent);
+		return;
+	}
+	int64_t wait = u->silence.next_ns - clock_mono_ns();
+	uv_update_time(u->health->core->net.loop);
+	uv_timer_start(&u->silent, on_silent, wait > 0 ? (uint64_t)(wait / MS) + 1 : 0, 0);
+}
+
+/* The timer stays where it is: it finds the later end by itself. */
+static void hear(struct uplink *u)
+{
+	if (!u->rules.interval_ns)
+		return;
+	bool asleep = u->silence.next_ns == INT64_MAX;
+	judge(u, &(struct step_input){.kind = STEP_DATA});
+	if (asleep)
+		arm_silence(u);
+}
+
+static void mind_silence(struct uplink *u)
+{
+	if (!u->rules.interval_ns)
+		return;
+	step_init(&u->silence, &u->rules);
+	judge(u, &(struct step_input){.kind = STEP_CONNECTED});
+	arm_silence(u);
+}
+
+/* The rules stay: they hold for the next connection, until the master says others. */
+static void end_silence(struct uplink *u)
+{
+	step_init(&u->silence, &u->rules);
+	uv_timer_stop(&u->silent);
+}
+
+/* --- the connection --- */
+
+/* Nothing is sent any more on the connection that was. */
+static void forget_connection(struct uplink *u)
+{
+	end_beats(u);
+	end_silence(u);
+	cursors_forget_connection(u);
+	uv_timer_stop(&u->send);
+	u->peer = NULL;
+	u->registered = false;
+}
+
+enum { OLD = sizeof((struct uplink *)0)->old / sizeof(struct peer *) };
+
+static bool is_old(const struct uplink *u, const struct peer *p)
+{
+	return p != u->peer && p != u->candidate;
+}
+
+static void close_old(struct uplink *u)
+{
+	for (unsigned i = 0; i < OLD; i++) {
+		if (u->old[i])
+			peer_leave(u->old[i]);
+		u->old[i] = NULL;
+	}
+}
+
+static void forget_old(struct uplink *u, const struct peer *p)
+{
+	for (unsigned i = 0; i < OLD; i++)
+		if (u->old[i] == p)
+			u->old[i] = NULL;
+}
+
+/* Which of them the master counts on is not known before it answers: an end of that one would look like ours. */
+static void keep_old(struct uplink *u, struct peer *p)
+{
+	if (u->old[OLD - 1])
+		peer_leave(u->old[OLD - 1]);
+	memmove(u->old + 1, u->old, sizeof u->old - sizeof *u->old);
+	u->old[0] = p;
+}
+
+static void lost(struct uplink *u, const char *why)
+{
+	bool was = u->registered && u->silence.state != STEP_DOWN;
+	if (was && !u->refused)
+		u->wait_ms = RETRY_FIRST_MS;
+	forget_connection(u);
+	close_old(u);
+	if (was)
+		event_put(u->health, "master-lost", u->health->core->name, NULL, "%s: %s", u->address,
+		    u->refused ? u->why : why);
+	if (!u->reach && !u->candidate)
+		reach_failed(u, why);
+}
+
+static void on_closed(struct peer *p, int error, const char *why)
+{
+	struct uplink *u = p->owner;
+	if (is_old(u, p)) {
+		forget_old(u, p);
+	} else if (p == u->candidate) {
+		u->candidate = NULL;
+		reach_failed(u, why);
+	} else {
+		lost(u, why);
+	}
+}
+
+static void put_facts(struct msg *m)
+{
+	struct host_facts f;
+	host_facts(&f);
+	msg_set(m, "system", f.system);
+	msg_set(m, "machine", f.machine);
+	msg_set_int(m, "processors", f.processors);
+	msg_set_int(m, "memory", f.memory);
+	msg_set(m, "version", VIGIA_VERSION);
+}
+
+static struct msg *registration(struct uplink *u)
+{
+	const struct health_options *o = &u->health->options;
+	char secret[SECRET_SIZE] = "";
+	struct msg *m = msg_new("node");
+	if (!m)
+		return NULL;
+	read_secret(u, secret);
+	msg_set(m, "query", "register");
+	msg_set_int(m, "id", REGISTER_QUERY);
+	msg_set(m, "name", u->health->core->name);
+	msg_set_int(m, "boot", u->health->boot);
+	if (*secret)
+		msg_set(m, "secret", secret);
+	if (o->on_request)
+		msg_set(m, "mode", "on-request");
+	else if (o->send_ns)
+		msg_set_int(m, "send", o->send_ns / MS);
+	put_facts(m);
+	return m;
+}
+
+/* It answers: the one before stays open until this one is registered, so that the master misses nobody. */
+static void take_connection(struct uplink *u, struct peer *p)
+{
+	struct peer *before = u->peer;
+	if (before) {
+		forget_connection(u);
+		keep_old(u, before);
+	}
+	u->candidate = NULL;
+	u->peer = p;
+	if (u->candidate_urgent)
+		answer_beats(u);
+	mind_silence(u);
+}
+
+static int opened(struct peer *p, const struct msg *hmon)
+{
+	struct uplink *u = p->owner;
+	struct msg *m = registration(u);
+	if (!m)
+		return -ENOMEM;
+	take_connection(u, p);
+	snprintf(u->master, sizeof u->master, "%s", msg_get(hmon, "name", ""));
+	p->next_query = REGISTER_QUERY;
+	peer_send(p, m);
+	return 0;
+}
+
+static int64_t told_ms(const struct msg *m, const char *name)
+{
+	int64_t ms = 0;
+	return !msg_get_int(m, name, &ms) && ms > 0 && ms < 86400000 ? ms * MS : 0;
+}
+
+/* How the master watches us is how we watch it. */
+static void take_rules(struct uplink *u, const struct msg *m)
+{
+	u->rules = (struct step_rules){.interval_ns = told_ms(m, "beat"), .late_ns = told_ms(m, "late"),
+	    .down_ns = told_ms(m, "down"), .busy_turns_down = true};
+	if (u->rules.late_ns < u->rules.interval_ns || u->rules.down_ns <= u->rules.late_ns)
+		u->rules.interval_ns = 0;
+}
+
+static void on_node(struct uplink *u, const struct msg *m)
+{
+	if (*msg_get(m, "secret", ""))
+		write_secret(u, msg_get(m, "secret", ""));
+	take_rules(u, m);
+}
+
+static void on_send(uv_timer_t *timer)
+{
+	cursors_pump(timer->data);
+}
+
+static void on_registered(struct uplink *u)
+{
+	struct health *h = u->health;
+	bool replaced = u->old[0] != NULL;
+	u->registered = true;
+	u->refused = false;
+	*u->why = '\0';
+	close_old(u);
+	peer_registered(u->peer);
+	xml_trust(u->peer->xml);
+	event_put(h, "master-found", h->core->name, NULL, "registered with %s at %s%s", u->master, u->address,
+	    replaced ? ", on a new connection: the one before was silent" : "");
+	mind_silence(u);
+	cursors_register(u);
+	if (h->options.send_ns && !h->options.on_request)
+		uv_timer_start(&u->send, on_send, (uint64_t)(h->options.send_ns / MS), (uint64_t)(h->options.send_ns / MS));
+}
+
+static void on_error(struct uplink *u, const struct msg *m)
+{
+	snprintf(u->why, sizeof u->why, "%s: %s", msg_get(m, "code", "error"), m->text);
+	u->refused = true;
+	log_event(LOG_ERR, "uplink", "master %s: %s", u->address, u->why);
+}
+
+static int on_answer(struct peer *p, const struct msg *m)
+{
+	struct uplink *u = p->owner;
+	int64_t id = 0;
+	if (is_old(u, p))
+		return 0;
+	msg_get_int(m, "answer", &id);
+	if (!strcmp(m->name, "error"))
+		on_error(u, m);
+	else if (!strcmp(m->name, "node"))
+		on_node(u, m);
+	else if (!strcmp(m->name, "monitor"))
+		cursors_position(u, m);
+	else if (!strcmp(m->name, "config"))
+		cursors_known(u, id, msg_get_flag(m, "known"));
+	else if (!strcmp(m->name, "end") && id == REGISTER_QUERY)
+		on_registered(u);
+	return 0;
+}
+
+static int on_stanza(struct peer *p, const struct msg *m)
+{
+	struct uplink *u = p->owner;
+	if (!is_old(u, p) && !strcmp(m->name, "error"))
+		on_error(u, m);
+	return 0; /* acks: what is on this node's disk stays there by its own limits */
 }
 
 static void on_heard(struct peer *p)
 {
 	struct uplink *u = p->owner;
-	if (!u->beats)
+	if (p != u->peer)
 		return;
-	heartbeat_data(u->beats, clock_mono_ns());
-	beats_handle(u, 0);
+	if (u->beats)
+		heartbeat_data(u->beats, clock_mono_ns());
+	handle_beats(u, 0);
+	hear(u);
 }
 
 static void on_urgent(struct peer *p)
 {
 	struct uplink *u = p->owner;
-	if (u->beats)
-		beats_handle(u, POLLPRI);
-	else
+	if (p != u->peer || !u->beats) {
 		stream_want_urgent(p->stream, false);
+		return;
+	}
+	handle_beats(u, POLLPRI);
+	hear(u);
 }
 
 static void on_drained(struct peer *p)
 {
-	pump(p->owner);
+	struct uplink *u = p->owner;
+	if (p == u->peer)
+		cursors_pump(u);
 }
 
 /* What a master is to this node: it answers, and asks for updates (which the dispatch sees to). */
@@ -632,114 +520,29 @@ static const struct role uplink_role = {.name = "master",
     .urgent = on_urgent,
     .closed = on_closed};
 
-static void answer_beats(struct uplink *u)
-{
-	struct heartbeat_config config = {.transport = HEARTBEAT_URGENT};
-	if (!heartbeat_answer(stream_fd(u->peer->stream), &config, u, clock_mono_ns(), &u->beats))
-		arm_beats(u);
-}
-
-static void speak(struct uplink *u, int fd, bool urgent)
+static int speak(struct uplink *u, int fd, bool urgent)
 {
 	struct msg *m = msg_new("hmon");
-	int r = -ENOMEM;
-	if (m) {
-		msg_set_int(m, "version", 1);
-		msg_set(m, "role", "node");
-		msg_set(m, "beat", urgent ? "urgent" : "in-band");
-		r = peer_dialled(u->health->core, fd, &uplink_role, m, u, &u->peer);
-		msg_free(m);
-	}
-	if (r) {
-		close(fd);
-		wait_and_retry(u, strerror(-r));
-		return;
-	}
-	if (urgent)
-		answer_beats(u);
+	if (!m)
+		return -ENOMEM;
+	msg_set_int(m, "version", 1);
+	msg_set(m, "role", "node");
+	msg_set(m, "beat", urgent ? "urgent" : "in-band");
+	int r = peer_dialled(u->health->core, fd, &uplink_role, m, u, &u->candidate);
+	msg_free(m);
+	return r;
 }
 
-/* --- the probe, before the first data --- */
-
-static void on_probe(uv_poll_t *poll, int status, int events);
-static void on_handle_closed(uv_handle_t *handle);
-
-static void end_probe(struct uplink *u, enum probe_result result)
-{
-	int fd = u->fd;
-	u->fd = -1;
-	uv_poll_stop(&u->probe_poll);
-	uv_timer_stop(&u->beat);
-	u->handles++;
-	uv_close((uv_handle_t *)&u->probe_poll, on_handle_closed);
-	if (result == PROBE_BROKEN) {
-		close(fd);
-		wait_and_retry(u, "the connection broke at once");
-		return;
-	}
-	speak(u, fd, result == PROBE_URGENT);
-}
-
-static void on_probe_late(uv_timer_t *timer);
-
-/* Counted from now: the loop's own time may be older, and a timer that fires early would be the last. */
-static void arm_probe(struct uplink *u)
-{
-	int64_t wait = u->probe.deadline_ns - clock_mono_ns();
-	uv_update_time(u->health->core->net.loop);
-	uv_timer_start(&u->beat, on_probe_late, wait > 0 ? (uint64_t)(wait / 1000000) + 1 : 0, 0);
-}
-
-static void probe_step(struct uplink *u, short events)
-{
-	enum probe_result result = probe_handle(&u->probe, events, clock_mono_ns());
-	if (result != PROBE_PENDING) {
-		end_probe(u, result);
-		return;
-	}
-	arm_probe(u);
-	short want = probe_events(&u->probe);
-	uv_poll_start(&u->probe_poll, (want & POLLIN ? UV_READABLE : 0) | (want & POLLOUT ? UV_WRITABLE : 0) |
-	    (want & POLLPRI ? UV_PRIORITIZED : 0), on_probe);
-}
-
-static void on_probe(uv_poll_t *poll, int status, int events)
-{
-	probe_step(poll->data, (short)((events & UV_READABLE ? POLLIN : 0) | (events & UV_WRITABLE ? POLLOUT : 0) |
-				       (events & UV_PRIORITIZED ? POLLPRI : 0) | (status < 0 ? POLLERR : 0)));
-}
-
-static void on_probe_late(uv_timer_t *timer)
-{
-	probe_step(timer->data, 0);
-}
-
-static void begin_probe(struct uplink *u, int fd)
-{
-	if (probe_dial(&u->probe, fd, clock_mono_ns()) || uv_poll_init(u->health->core->net.loop, &u->probe_poll, fd)) {
-		speak(u, fd, false);
-		return;
-	}
-	u->fd = fd;
-	u->probe_poll.data = u;
-	probe_step(u, 0);
-}
-
-static void on_dialled(void *data, int fd)
+static void on_reached(void *data, int fd, bool urgent)
 {
 	struct uplink *u = data;
-	u->dial = NULL;
-	if (fd < 0)
-		wait_and_retry(u, uv_strerror(fd));
-	else
-		begin_probe(u, fd);
-}
-
-static void dial(struct uplink *u)
-{
-	int r = dial_tcp(&u->dial, &u->health->core->net, u->address, on_dialled, u);
+	u->reach = NULL;
+	u->candidate_urgent = urgent;
+	int r = fd < 0 ? fd : speak(u, fd, urgent);
+	if (r && fd >= 0)
+		close(fd);
 	if (r)
-		wait_and_retry(u, uv_strerror(r));
+		reach_failed(u, uv_strerror(r));
 }
 
 /* --- the set of masters --- */
@@ -751,37 +554,39 @@ static int uplink_start(struct health *h, const char *address)
 		free(u);
 		return -ENOMEM;
 	}
+	uv_timer_t *timers[] = {&u->retry, &u->send, &u->beat, &u->silent};
 	u->health = h;
-	u->fd = -1;
 	u->wait_ms = RETRY_FIRST_MS;
-	u->handles = 3;
 	u->next = h->uplinks;
 	h->uplinks = u;
 	snprintf(u->why, sizeof u->why, "not yet dialled");
-	uv_timer_init(h->core->net.loop, &u->retry);
-	uv_timer_init(h->core->net.loop, &u->send);
-	uv_timer_init(h->core->net.loop, &u->beat);
-	u->retry.data = u->send.data = u->beat.data = u;
-	dial(u);
+	for (size_t i = 0; i < sizeof timers / sizeof *timers; i++) {
+		uv_timer_init(h->core->net.loop, timers[i]);
+		timers[i]->data = u;
+		uplink_hold(u);
+	}
+	end_silence(u);
+	reach(u);
 	return 0;
 }
 
-static void release(struct uplink *u)
+void uplink_hold(struct uplink *u)
+{
+	u->handles++;
+}
+
+void uplink_release(struct uplink *u)
 {
 	if (--u->handles)
 		return;
-	for (struct cursor *c = u->cursors, *next; c; c = next) {
-		next = c->next;
-		config_unref(c->config);
-		free(c);
-	}
+	cursors_free(u);
 	free(u->address);
 	free(u);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-	release(handle->data);
+	uplink_release(handle->data);
 }
 
 static void say_leave(struct uplink *u)
@@ -796,22 +601,16 @@ static void say_leave(struct uplink *u)
 static void uplink_stop(struct uplink *u)
 {
 	u->closing = true;
-	if (u->dial)
-		dial_cancel(u->dial);
-	if (u->fd >= 0) {
-		u->handles++;
-		uv_close((uv_handle_t *)&u->probe_poll, on_handle_closed);
-		close(u->fd);
-	}
-	end_beats(u);
-	pump(u); /* what was measured since the last send goes before the leave */
+	stop_reaching(u);
+	cursors_pump(u); /* what was measured since the last send goes before the leave */
 	if (u->peer)
 		say_leave(u);
-	u->peer = NULL;
-	u->registered = false;
+	forget_connection(u);
+	close_old(u);
 	uv_close((uv_handle_t *)&u->retry, on_handle_closed);
 	uv_close((uv_handle_t *)&u->send, on_handle_closed);
 	uv_close((uv_handle_t *)&u->beat, on_handle_closed);
+	uv_close((uv_handle_t *)&u->silent, on_handle_closed);
 }
 
 static bool listed(const char *const *masters, const char *address)
@@ -857,8 +656,8 @@ void uplinks_stop(struct health *h)
 void uplinks_problems(struct health *h, struct call *c)
 {
 	for (const struct uplink *u = h->uplinks; u; u = u->next)
-		if (!u->registered)
+		if (!u->registered || u->silence.state == STEP_DOWN)
 			query_problem(c, "master-lost", h->core->name, NULL,
-			    "master %s is not reached: %s. What is measured is kept here and sent when it is back",
-			    u->address, u->why);
+			    "master %s is not reached: %s%s. What is measured is kept here and sent when it is back",
+			    u->address, u->registered ? "silent; a new connection: " : "", u->why);
 }
