@@ -227,9 +227,12 @@ class Relay:
     def address(i):
         return f"10.9.0.{i}"
 
-    def say(self, command):
+    def ask(self, command):
         self.process.stdin.write(command + "\n")
-        answer = self.process.stdout.readline().strip()
+        return self.process.stdout.readline().strip()
+
+    def say(self, command):
+        answer = self.ask(command)
         assert answer == "ok", f"{command}: {answer}"
 
     inside = Network.inside

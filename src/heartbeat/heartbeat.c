@@ -356,7 +356,11 @@ static int start_probe(struct heartbeat *h, int64_t now)
 		return r;
 	if (!w.virgin)
 		return -EOPNOTSUPP;
-	return h->watching ? probe_dial(&h->probe, h->fd, now) : probe_accept(&h->probe, h->fd, now);
+	if (h->watching)
+		return probe_dial(&h->probe, h->fd, now);
+	r = probe_accept(&h->probe, h->fd, now);
+	h->probe.agreed = true;
+	return r;
 }
 
 static int start(struct heartbeat *h, enum heartbeat_transport transport, int64_t now)

@@ -12,7 +12,8 @@
  *   urgent    one byte of TCP urgent data. Linux keeps one mark, so only one beat is under way and an echo
  * goes out only when the reader has passed the mark. Never beside TLS, never on frames of fixed length. The
  *             byte may turn up as data where the path clears URG: choose it where your protocol can strip it
- *             (heartbeat_strip), else take HEARTBEAT_PROBE
+ *             (heartbeat_strip), else take HEARTBEAT_PROBE. A path that begins to clear it in mid-stream puts
+ *             one stray byte into the data, once: no beat follows one that is not answered
  *   in-band   the owner writes a beat in his own framing, and calls heartbeat_beat_seen() for each that
  * arrives acks      no beats: the kernel's word (TCP_INFO) on whether the other *host* acknowledges. Up means
  * only that; works in mid-stream and needs no partner. Slower: late after 3 s or more, down after 10 s or

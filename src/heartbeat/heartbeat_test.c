@@ -624,6 +624,35 @@ static void a_dialer_who_does_not_probe_loses_nothing(void **state)
 	}
 }
 
+/* Where both are known to probe, the byte is the dialer's even before 0x03, and he may wait for our data. */
+static void an_agreed_probe_needs_no_second_byte(void **state)
+{
+	static const char *const first[] = {"\x16\x03\x01", "\x16"};
+	struct probe acceptor;
+	int64_t begun = now_ns();
+	char buf[16];
+	int fd[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		size_t follows = strlen(first[i]) - 1;
+		int64_t later;
+
+		make_pair(fd);
+		probe_accept(&acceptor, fd[1], begun);
+		acceptor.agreed = true;
+		send(fd[0], first[i], follows + 1, 0);
+		assert_int_equal(go(&acceptor), PROBE_PENDING);
+		assert_in_range(acceptor.deadline_ns, begun + 1000 * MS, now_ns() + 1000 * MS);
+		if (!follows)
+			assert_int_equal(go(&acceptor), PROBE_PENDING);
+		later = follows ? now_ns() : acceptor.deadline_ns;
+		assert_int_equal(probe_handle(&acceptor, 0, later), PROBE_PLAIN);
+		assert_int_equal(recv(fd[1], buf, sizeof buf, 0), follows ? (int)follows : -1);
+		close(fd[0]);
+		close(fd[1]);
+	}
+}
+
 static void who_hangs_up_is_noticed_while_probing(void **state)
 {
 	struct probe acceptor;
@@ -686,6 +715,7 @@ int main(void)
 	    cmocka_unit_test(the_dialer_asks_and_the_acceptor_sends_it_back),
 	    cmocka_unit_test(a_cleared_flag_is_taken_out_of_the_data),
 	    cmocka_unit_test(a_dialer_who_does_not_probe_loses_nothing),
+	    cmocka_unit_test(an_agreed_probe_needs_no_second_byte),
 	    cmocka_unit_test(who_hangs_up_is_noticed_while_probing),
 	    cmocka_unit_test(threads_serve_both_sides_beside_blocking_owners),
 	    cmocka_unit_test(it_is_small),

@@ -11,6 +11,7 @@
 
 #define MS ((int64_t)1000000)
 #define LOOK_AGAIN_NS (10 * MS)
+#define PATIENCE_MOST (1000 * MS)
 
 static enum probe_result settle(struct probe *p, enum probe_result result)
 {
@@ -25,7 +26,7 @@ static int64_t patience(int64_t rtt_ns)
 
 	if (wait < 200 * MS)
 		return 200 * MS;
-	return wait > 1000 * MS ? 1000 * MS : wait;
+	return wait > PATIENCE_MOST ? PATIENCE_MOST : wait;
 }
 
 int probe_dial(struct probe *p, int fd, int64_t now_ns)
@@ -88,15 +89,32 @@ static enum probe_result take_mark(struct probe *p, int64_t now)
 	return p->dialer ? settle(p, PROBE_URGENT) : send_back(p, now);
 }
 
-static enum probe_result take_byte_out(struct probe *p)
+static bool take_byte_out(struct probe *p)
 {
 	unsigned char byte;
 
-	return settle(p, recv(p->fd, &byte, 1, MSG_DONTWAIT) == 1 ? PROBE_PLAIN : PROBE_BROKEN);
+	return recv(p->fd, &byte, 1, MSG_DONTWAIT) == 1;
+}
+
+static enum probe_result settle_plain(struct probe *p)
+{
+	return settle(p, take_byte_out(p) ? PROBE_PLAIN : PROBE_BROKEN);
+}
+
+/* What we say before the dialer gave up he might take for his byte's echo: wait until he speaks, or can. */
+static enum probe_result outwait_dialer(struct probe *p, int64_t now)
+{
+	if (p->taken)
+		return settle(p, PROBE_PLAIN);
+	if (!take_byte_out(p))
+		return settle(p, PROBE_BROKEN);
+	p->taken = true;
+	p->deadline_ns = now + PATIENCE_MOST;
+	return PROBE_PENDING;
 }
 
 /* What came as data: our byte with its flag cleared, somebody's first data, or the end. A TLS client opens
- * with 0x16 0x03, so an acceptor needs two bytes to tell. */
+ * with 0x16 0x03, so an acceptor who does not know his dialers needs two bytes to tell. */
 static enum probe_result take_data(struct probe *p, int64_t now)
 {
 	unsigned char head[2] = {0};
@@ -107,13 +125,15 @@ static enum probe_result take_data(struct probe *p, int64_t now)
 	if (n <= 0)
 		return settle(p, PROBE_BROKEN);
 	if (p->dialer && head[0] == HEARTBEAT_BYTE)
-		return take_byte_out(p);
+		return settle_plain(p);
+	if (p->agreed && (p->taken || head[0] == HEARTBEAT_BYTE))
+		return outwait_dialer(p, now);
 	p->deaf = true;
 	if (p->dialer)
 		return PROBE_PENDING;
 	if (head[0] != HEARTBEAT_BYTE || (n == 2 && head[1] == 0x03))
 		return settle(p, PROBE_NONE);
-	return n == 1 ? look_again(p, now) : take_byte_out(p);
+	return n == 1 ? look_again(p, now) : settle_plain(p);
 }
 
 enum probe_result probe_handle(struct probe *p, short revents, int64_t now_ns)
@@ -128,7 +148,7 @@ enum probe_result probe_handle(struct probe *p, short revents, int64_t now_ns)
 		r = take_mark(p, now_ns);
 	if (r == PROBE_PENDING && !p->owes && !p->marked)
 		r = take_data(p, now_ns);
-	if (r == PROBE_PENDING && p->dialer && now_ns >= p->deadline_ns)
+	if (r == PROBE_PENDING && (p->dialer || p->taken) && now_ns >= p->deadline_ns)
 		r = settle(p, PROBE_PLAIN);
 	return r;
 }

@@ -26,6 +26,9 @@ struct probe {
 	int fd;
 	uint8_t result; /* enum probe_result */
 	bool dialer;
+	bool agreed; /* acceptor: set it after probe_accept() where every dialer probes: a first byte is his
+			then, whatever follows, and he may wait for us to speak */
+	bool taken;  /* it came as data, and is out of it */
 	bool owes;   /* our byte found no room yet */
 	bool marked; /* a mark is known that the reader cannot pass yet */
 	bool deaf;   /* data is there: no use in waiting for more of it */
