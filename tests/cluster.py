@@ -36,6 +36,7 @@ def wait_for(condition, timeout=10, what="it"):
 
 class Daemon:
     """One vigiad with places of its own."""
+    started = []  # of this test
 
     def __init__(self, directory, conf="", name="n1", netns=None):
         self.directory, self.name, self.netns = os.path.join(directory, name), name, netns
@@ -56,6 +57,8 @@ class Daemon:
                     VIGIA_SOCKET=self.socket)
 
     def start(self, wait=True):
+        if self not in Daemon.started:
+            Daemon.started.append(self)
         command = [f"{PREFIX}/sbin/vigiad", "--foreground", "--config", self.conf]
         if self.netns:
             command = ["ip", "netns", "exec", self.netns, *command]
