@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Five hosts in network namespaces: who notices what, and how soon."""
 import os
+import random
 import signal
 import socket
 import time
@@ -177,52 +178,63 @@ def numbers(d, node):
         return [int(v) for s in c.history("n", node=node) for _, v in s.points]
 
 
+def dice_of(seed=os.environ.get("VIGIA_SEED")):
+    seed = int(seed or random.randrange(1 << 30))
+    print("VIGIA_SEED =", seed)
+    return random.Random(seed)
+
+
 def test_killed_at_random_both_agree_and_keep_what_was_measured(make_cluster):
-    """Node and master are killed -9 in turn. What the node had not committed (50 ms) may be lost, nothing else."""
+    """Node and master are killed -9, whichever, whenever. What the node had not committed (50 ms) may be lost, nothing else."""
     cluster = make_cluster(2, monitors="monitor host { enabled = false }\n")
-    rounds, per_round = (1000 if SOAK else 6), 25
-    log, at_risk, secret = [], set(), None
-    for i in range(rounds):
+    dice, log, at_risk, killed, secret = dice_of(), [], set(), [], None
+    victims = [cluster[1], cluster[2]] * (500 if SOAK else 4)
+    dice.shuffle(victims)
+    for victim in victims:
         with Monitor(cluster[2].socket, "count", [Metric("n", "counter")], period=10, secret=secret).connect() as m:
             secret = m.secret or secret
-            for _ in range(per_round):
+            for _ in range(dice.randrange(1, 50)):
                 m.send_row([len(log)])
                 log.append(len(log))
-                time.sleep(0.01)
-            victim = cluster[1 + i % 2]
+                time.sleep(dice.random() / 50)
             victim.kill()
+            killed.append((victim.name, len(log)))
             if victim is cluster[2]:
                 at_risk.update(log[-20:])
         victim.start()
+    print("killed, and how much had been measured:", killed)
+    wait_for(lambda: set(log) - set(numbers(cluster[2], "h2")) <= at_risk, 2, "all that was not at risk being kept")
     kept = numbers(cluster[2], "h2")
+    print(len(log), "measured,", len(log) - len(kept), "not kept, at risk were", len(at_risk))
     assert kept == sorted(set(kept)), "in order, no duplicate"
-    assert set(log) - set(kept) <= at_risk
     wait_for(lambda: numbers(cluster.master, "h2") == kept, 60, "the master having what the node has")
 
 
 def test_what_a_master_acknowledged_survives_its_death(daemon):
-    """A node of the test's own keeps count of the acks; after each kill -9 all of that is there."""
+    """A node of the test's own keeps count of the acks, of which one comes a second; after each kill -9 all of that is
+    there."""
     conf = 'listen = {"127.0.0.1:%d"}\nmonitor host { enabled = false }\n'
-    port = free_port()
+    port, dice, log, told = free_port(), dice_of(), [], set()
     master = daemon(conf % port)
     node = Node(("127.0.0.1", port), "gen")
     node.add("count", [Metric("n", "counter")], period=10)
-    log = []
-    for _ in range(100 if SOAK else 4):
+    for _ in range(500 if SOAK else 5):
         node.connect()
-        enough = time.monotonic() + 1.3
+        enough = time.monotonic() + 0.2 + dice.random() * 1.6
         while time.monotonic() < enough:
             node.record("count", [len(log)])
             log.append(len(log))
             time.sleep(0.01)
-        acked = node.monitors["count"].acked
         master.kill()
         node.wait(lambda: node.closed)
+        acked = node.monitors["count"].acked or (0, 0)
+        told.add(acked)
         master.start()
-        assert acked, "an ack a second"
         sent_before_ack = [p for p in node.monitors["count"].periods if (p.boot, p.sequence) <= acked]
         have = numbers(master, "gen")
         assert have == sorted(set(have))
         assert len(sent_before_ack) <= len(have), "everything acknowledged is there"
         assert have[: len(sent_before_ack)] == log[: len(sent_before_ack)]
+    print(len(log), "sent,", len(told), "acks,", len(have), "there")
+    assert len(told) > 1
     node.close()
