@@ -8,6 +8,7 @@ import time
 import pytest
 
 from cluster import Relay, SOAK, wait_for
+from hmon_peer import Metric, Monitor
 
 
 @pytest.fixture
@@ -102,6 +103,30 @@ def test_a_master_that_vanished_without_good_bye_is_found_again(make_cluster):
     wait_for(cluster.all_up, 20, "the node being back")
     with cluster[2].client() as c:
         assert not lost(c)
+
+
+def test_a_monitor_that_left_before_its_far_master_knew_it_is_told_of_with_all_it_measured(make_cluster):
+    """Half a second there and back: it comes, measures and goes within a tenth, twice under the same config."""
+    cluster = make_cluster(2, network=Relay, monitors="monitor host { enabled = false }\n")
+    cluster.network.say("delay 250")
+    secret = None
+    with cluster.master.client() as c:
+        def kept():
+            return [int(v) for s in c.history("n", node="h2", monitor="brief") for _, v in s.points]
+
+        def state():
+            return next((m.state for m in c.monitors(node="h2", monitor="brief")), None)
+
+        for visit in (1, 2):
+            with Monitor(cluster[2].socket, "brief", [Metric("n")], period=0, secret=secret).connect() as m:
+                secret = m.secret or secret
+                for i in range(3):
+                    m.send_row([10 * visit + i])
+            wait_for(lambda: kept()[-3:] == [10 * visit + i for i in range(3)], 5, "what it measured")
+            wait_for(lambda: state() == "gone", 5, "its being gone")
+        with Monitor(cluster[2].socket, "brief", [Metric("n")], period=0, secret=secret).connect() as m:
+            wait_for(lambda: state() not in ("gone", None), 5, "its being back")
+    assert cluster[2].process.poll() is None
 
 
 def test_where_urg_is_cleared_beats_go_in_band(make_cluster):

@@ -32,19 +32,13 @@ void cursors_free(struct uplink *u)
 	u->cursors = NULL;
 }
 
-static void forget_announced(struct cursor *c)
-{
-	config_unref(c->config);
-	c->config = NULL;
-	c->announce = 0;
-	c->known = c->follows = c->owed = false;
-}
-
 void cursors_forget_connection(struct uplink *u)
 {
 	for (struct cursor *c = u->cursors; c; c = c->next) {
-		forget_announced(c);
-		c->boot = 0;
+		config_unref(c->config);
+		c->config = NULL;
+		c->announce = c->boot = 0;
+		c->known = c->follows = c->owed = c->gone = false;
 		c->sent = (struct history_position){0}; /* the master says anew what it has */
 	}
 }
@@ -82,7 +76,8 @@ void cursor_announce(struct cursor *c, struct config *config)
 	msg_set_int(m, "generation", c->generation);
 	msg_set(m, "digest", digest);
 	peer_send(u->peer, m);
-	if (!c->monitor->connected)
+	c->gone = !c->monitor->connected;
+	if (c->gone)
 		say_gone(u, c->monitor);
 }
 
@@ -96,6 +91,8 @@ static void send_config(struct cursor *c)
 	msg_set_int(m, "generation", c->generation);
 	describe_write(m, c->config, NULL, NULL);
 	peer_send(c->uplink->peer, m);
+	if (c->gone)
+		say_gone(c->uplink, c->monitor);
 }
 
 /* --- one row --- */
@@ -270,7 +267,7 @@ void uplinks_config(struct health *h, struct monitor *m)
 {
 	for (struct uplink *u = h->uplinks; u; u = u->next) {
 		struct cursor *c = u->registered ? cursor_of(u, m) : NULL;
-		if (c && c->config != m->config)
+		if (c && (c->gone || c->config != m->config))
 			cursor_announce(c, m->config);
 	}
 }
@@ -278,11 +275,10 @@ void uplinks_config(struct health *h, struct monitor *m)
 void uplinks_gone(struct health *h, struct monitor *m)
 {
 	for (struct uplink *u = h->uplinks; u; u = u->next) {
-		if (!u->registered)
+		struct cursor *c = u->registered ? cursor_of(u, m) : NULL;
+		if (!c)
 			continue;
 		say_gone(u, m);
-		struct cursor *c = cursor_of(u, m);
-		if (c)
-			forget_announced(c); /* announced anew when it is back */
+		c->gone = true;
 	}
 }

@@ -23,6 +23,7 @@ struct cursor {
 	struct config *config; /* announced; NULL: none */
 	int64_t announce;      /* query under way */
 	bool known, follows, replaying;
+	bool gone;	       /* said so: announced anew when it is back */
 	bool owed;	       /* its newest row was asked for and waits for `known` */
 	bool skipping;	       /* rows whose time the master would refuse */
 	int64_t boot;	       /* said last on this connection */
