@@ -52,10 +52,8 @@ check: setup-check
 	@ninja -C $(B)/tsan >$(B)/tsan.log || { tail -40 $(B)/tsan.log; false; }
 	@exec tests/check --prefix $(PREFIX) --build $(B) $(if $(TEST),--only '$(TEST)')
 
-soak: setup-check
-	@$(MAKE) --no-print-directory stage $(B)/san/build.ninja $(B)/tsan/build.ninja
-	@ninja -C $(B)/san >/dev/null && ninja -C $(B)/tsan >/dev/null
-	@VIGIA_SOAK=1 exec tests/check --prefix $(PREFIX) --build $(B) $(if $(TEST),--only '$(TEST)')
+soak:
+	@VIGIA_SOAK=1 $(MAKE) --no-print-directory check
 
 bench: setup-bench
 	@$(MAKE) --no-print-directory stage

@@ -37,10 +37,10 @@ def test_jitter_of_200_150_ms_calls_nobody_down(cluster):
         assert not [e for e in node_events(c, since) if e.event == "node-down"]
 
 
-def pauses(cluster, seconds, begin, end, between=0):
+def pauses(cluster, seconds, begin, end, for_s=300 if SOAK else 9, between=0):
     """begin(), a pause and end(), again and again at any phase of the beats. What the master said meanwhile of whom."""
     dice, since, n = random.Random(1), time.time_ns(), 0
-    over = time.monotonic() + (300 if SOAK else 9)
+    over = time.monotonic() + for_s
     while time.monotonic() < over:
         let_pass(between + dice.random())
         begin()
@@ -70,7 +70,8 @@ def test_a_process_that_stands_still_for_2_s_is_not_called_down(cluster):
 
 
 def test_a_master_that_stands_still_for_2_s_calls_nobody_down(cluster):
-    _, said = pauses(cluster, 2, lambda: cluster.master.kill(signal.SIGSTOP), lambda: cluster.master.kill(signal.SIGCONT))
+    _, said = pauses(cluster, 2, lambda: cluster.master.kill(signal.SIGSTOP), lambda: cluster.master.kill(signal.SIGCONT),
+                     60 if SOAK else 9)
     assert not downs(said)
 
 
