@@ -14,6 +14,8 @@
 #include "os/paths.h"
 #include "proto/xml.h"
 
+static const char USUAL_PORT[] = "7660";
+
 struct client {
 	int fd;
 	struct xml *xml;
@@ -112,13 +114,35 @@ static int connect_any(const struct addrinfo *a)
 	return r;
 }
 
-static int connect_tcp(const char *at, const char *colon, struct buf *why)
-{
+/* HOST, HOST:PORT, [IPV6], [IPV6]:PORT or IPV6, cut into its parts. */
+struct place {
 	char host[256];
+	const char *port;
+};
+
+static const char *port_or_usual(const char *colon)
+{
+	return colon && colon[1] ? colon + 1 : USUAL_PORT;
+}
+
+static void place_read(struct place *p, const char *at)
+{
+	const char *bracket = *at == '[' ? strchr(at, ']') : NULL;
+	const char *colon = bracket ? (bracket[1] == ':' ? bracket + 1 : NULL) : strchr(at, ':');
+	if (!bracket && colon && strchr(colon + 1, ':'))
+		colon = NULL; /* an IPv6 address alone */
+	const char *end = bracket ? bracket : colon ? colon : at + strlen(at);
+	at += bracket != NULL;
+	snprintf(p->host, sizeof p->host, "%.*s", (int)(end - at), at);
+	p->port = port_or_usual(colon);
+}
+
+static int connect_tcp(const char *at, struct buf *why)
+{
+	struct place place;
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	bool bracketed = *at == '[';
-	snprintf(host, sizeof host, "%.*s", (int)(colon - at) - 2 * bracketed, at + bracketed);
-	int e = getaddrinfo(host, colon + 1, &hints, &found);
+	place_read(&place, at);
+	int e = getaddrinfo(place.host, place.port, &hints, &found);
 	if (e) {
 		buf_putf(why, "%s: %s", at, gai_strerror(e));
 		return -ENOENT;
@@ -126,8 +150,14 @@ static int connect_tcp(const char *at, const char *colon, struct buf *why)
 	int fd = connect_any(found);
 	freeaddrinfo(found);
 	if (fd < 0)
-		buf_putf(why, "no vigiad answers at %s: %s", at, strerror(-fd));
+		buf_putf(why, "no vigiad answers at %s, port %s: %s", place.host, place.port, strerror(-fd));
 	return fd;
+}
+
+/* A name without a slash may be either: a file that is there is meant. */
+static bool is_path(const char *at)
+{
+	return strchr(at, '/') || (!strchr(at, ':') && !access(at, F_OK));
 }
 
 static int send_all(int fd, const char *bytes, size_t n)
@@ -147,8 +177,7 @@ static int send_all(int fd, const char *bytes, size_t n)
 int client_open(struct client **ret, const char *at, struct buf *why)
 {
 	static const char greeting[] = "<hmon version=\"1\" role=\"client\">\n";
-	const char *colon = at && !strchr(at, '/') ? strrchr(at, ':') : NULL;
-	int fd = colon ? connect_tcp(at, colon, why) : connect_unix(at, why);
+	int fd = at && *at && !is_path(at) ? connect_tcp(at, why) : connect_unix(at, why);
 	if (fd < 0)
 		return fd;
 	struct client *c = calloc(1, sizeof *c);
@@ -205,19 +234,25 @@ struct msg *client_query(struct client *c, const char *noun, const char *verb)
 	return m;
 }
 
-int64_t client_ask(struct client *c, struct msg *query)
+int64_t client_ask_all(struct client *c, struct msg *const *queries, size_t n)
 {
 	struct buf out = BUF_INIT;
 	int64_t id = 0;
-	if (!query || msg_failed(query) || msg_get_int(query, "id", &id)) {
-		msg_free(query);
-		return -ENOMEM;
+	bool failed = false;
+	for (size_t i = 0; i < n; i++) {
+		failed |= !queries[i] || msg_failed(queries[i]) || (!i && msg_get_int(queries[i], "id", &id));
+		if (!failed)
+			xml_put(&out, queries[i]);
+		msg_free(queries[i]);
 	}
-	xml_put(&out, query);
-	msg_free(query);
-	int r = out.failed ? -ENOMEM : send_all(c->fd, out.data, out.len);
+	int r = failed || out.failed ? -ENOMEM : send_all(c->fd, out.data, out.len);
 	buf_release(&out);
 	return r ? r : id;
+}
+
+int64_t client_ask(struct client *c, struct msg *query)
+{
+	return client_ask_all(c, &query, 1);
 }
 
 static int read_more(struct client *c, int timeout_ms)

@@ -11,7 +11,8 @@
 
 struct client;
 
-/* `at`: HOST:PORT, or the path of a socket, or NULL: where paths_find_socket() finds one. 0 or -errno with `why`. */
+/* `at`: HOST[:PORT] (7660), or the path of a socket, or NULL: where paths_find_socket() finds one. 0 or -errno with
+ * `why`. */
 int client_open(struct client **ret, const char *at, struct buf *why);
 void client_close(struct client *c);
 /* The daemon's name, as it said. */
@@ -22,6 +23,9 @@ int client_fd(const struct client *c);
 /* A query to be filled with arguments and sent with client_ask(), which frees it. Returns its id, or -errno. */
 struct msg *client_query(struct client *c, const char *noun, const char *verb);
 int64_t client_ask(struct client *c, struct msg *query);
+/* Queries made one after the other, in one write: a daemon takes them in one turn, so answers that fit its buffers
+ * are of one moment. Returns the first id. */
+int64_t client_ask_all(struct client *c, struct msg *const *queries, size_t n);
 
 /* The next stanza: 1 with *ret (free it); 0: none within timeout_ms (-1: waits for ever); -EPIPE: the daemon is gone;
  * -EPROTO: it does not speak HMON. */

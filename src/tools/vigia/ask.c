@@ -39,9 +39,10 @@ int vigia_connect(struct vigia *v)
 	int r = client_open(&v->client, v->at, &why);
 	if (r) {
 		complain("%s", *buf_str(&why) ? buf_str(&why) : strerror(-r));
-		fputs("Start one with `systemctl start vigiad`, or for yourself with `vigiad --foreground`;\n"
-		      "`--at` or $VIGIA_SOCKET name one elsewhere.\n",
-		    stderr);
+		if (!v->at)
+			fputs("Start one with `systemctl start vigiad`, or for yourself with `vigiad --foreground`;\n"
+			      "`--at` or $VIGIA_SOCKET name one elsewhere.\n",
+			    stderr);
 	}
 	buf_release(&why);
 	return r ? NO_DAEMON : DONE;
@@ -85,42 +86,54 @@ static void say_error(const struct msg *m)
 	complain("%s%s%s%s%s", node, slash, monitor, colon, *m->text ? m->text : code);
 }
 
-static bool about(const struct msg *m, int64_t id)
-{
-	int64_t answer;
-	if (msg_get_int(m, "answer", &answer))
-		return !strcmp(m->name, "error");
-	return answer == id;
-}
-
 struct asking {
 	answer_fn *fn;
 	void *data;
 	int result;
-	bool over;
+	int64_t first_id, under_way; /* queries, with ids from that one on */
+	char node[64], monitor[64]; /* asked for; "": all */
+	bool not_found;		    /* and not yet said */
 };
+
+/* A name that is not found: who asked has more to say of it. */
+static bool not_found(const struct asking *a, const struct msg *m)
+{
+	return *a->node && !strcmp(msg_get(m, "code", ""), "not-found");
+}
+
+static bool about(const struct asking *a, const struct msg *m)
+{
+	int64_t answer;
+	if (msg_get_int(m, "answer", &answer))
+		return !strcmp(m->name, "error");
+	return answer >= a->first_id;
+}
 
 static void take(struct asking *a, const struct msg *m)
 {
 	if (!strcmp(m->name, "end")) {
-		a->over = true;
+		a->under_way--;
 	} else if (!strcmp(m->name, "error")) {
-		say_error(m);
+		a->not_found = not_found(a, m);
+		if (!a->not_found)
+			say_error(m);
 		a->result = WRONG;
-		a->over = !msg_get_flag(m, "partial");
+		a->under_way -= !msg_get_flag(m, "partial");
 	} else {
 		int r = a->fn(a->data, m);
-		a->over = r != 0;
+		a->under_way = r ? 0 : a->under_way;
 		a->result = r ? r : a->result;
 	}
 }
 
-static int ask(struct vigia *v, struct msg *query, struct asking *a, int silence_ms)
+static int ask_until_over(
+    struct vigia *v, struct msg *const *queries, size_t n, struct asking *a, int silence_ms)
 {
-	int64_t id = client_ask(v->client, query);
-	if (id < 0)
-		return gone((int)id);
-	while (!a->over) {
+	a->first_id = client_ask_all(v->client, queries, n);
+	a->under_way = (int64_t)n;
+	if (a->first_id < 0)
+		return gone((int)a->first_id);
+	while (a->under_way > 0) {
 		struct msg *m;
 		int r = client_next(v->client, silence_ms, &m);
 		if (r < 0)
@@ -131,23 +144,42 @@ static int ask(struct vigia *v, struct msg *query, struct asking *a, int silence
 		}
 		if (!r)
 			continue;
-		if (about(m, id))
+		if (about(a, m))
 			take(a, m);
 		msg_free(m);
 	}
 	return a->result;
 }
 
+/* A name that is not found is answered with those that are like it. */
+static int ask(struct vigia *v, struct msg *const *queries, size_t n, struct asking *a, int silence_ms)
+{
+	const struct msg *first = queries[0];
+	snprintf(a->node, sizeof a->node, "%s", first ? msg_get(first, "node", "") : "");
+	snprintf(a->monitor, sizeof a->monitor, "%s", first ? msg_get(first, "monitor", "") : "");
+	int r = ask_until_over(v, queries, n, a, silence_ms);
+	struct path p = {.node = a->node, .monitor = *a->monitor ? a->monitor : NULL};
+	if (a->not_found && path_there(v, &p))
+		complain("%s is not there", a->node);
+	return r;
+}
+
 int vigia_ask(struct vigia *v, struct msg *query, answer_fn *fn, void *data)
 {
 	struct asking a = {.fn = fn, .data = data};
-	return ask(v, query, &a, SILENCE_MS);
+	return ask(v, &query, 1, &a, SILENCE_MS);
+}
+
+int vigia_ask_both(struct vigia *v, struct msg *first, struct msg *second, answer_fn *fn, void *data)
+{
+	struct asking a = {.fn = fn, .data = data};
+	return ask(v, (struct msg *[]){first, second}, 2, &a, SILENCE_MS);
 }
 
 int vigia_follow(struct vigia *v, struct msg *query, answer_fn *fn, void *data)
 {
 	struct asking a = {.fn = fn, .data = data};
-	return ask(v, query, &a, -1);
+	return ask(v, &query, 1, &a, -1);
 }
 
 static int one_path(struct vigia *v, const char *word, path_fn *fn, void *data)
@@ -206,7 +238,7 @@ bool duration_option(const struct args *a, int flag, int64_t *ret_ns)
 	const char *s = a->flags[flag];
 	if (!s || !when_duration(s, ret_ns))
 		return true;
-	complain("\"%s\": %s", s, when_duration_forms);
+	complain("--%s \"%s\": %s", a->command->flags[flag].name, s, when_duration_forms);
 	return false;
 }
 
@@ -215,6 +247,6 @@ bool time_option(const struct args *a, int flag, int64_t *ret_ns)
 	const char *s = a->flags[flag];
 	if (!s || !when_time(s, clock_wall_ns(), ret_ns))
 		return true;
-	complain("\"%s\": %s", s, when_time_forms);
+	complain("--%s \"%s\": %s", a->command->flags[flag].name, s, when_time_forms);
 	return false;
 }

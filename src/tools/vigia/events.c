@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fnmatch.h>
 #include <string.h>
 
 #include "tools/vigia/vigia.h"
@@ -10,19 +11,14 @@ static const struct column columns[] = {
 
 struct listening {
 	struct table *table;
-	const char *node; /* NULL: all */
+	const char *node; /* a name or pattern; NULL: all */
 };
-
-static bool wanted(const char *name, const struct msg *m, const char *field)
-{
-	return !name || !strcmp(name, msg_get(m, field, ""));
-}
 
 static int on_event(void *data, const struct msg *m)
 {
 	struct listening *l = data;
 	int64_t time_ns = 0;
-	if (!wanted(l->node, m, "node"))
+	if (l->node && fnmatch(l->node, msg_get(m, "node", ""), 0))
 		return 0;
 	msg_get_int(m, "time", &time_ns);
 	table_time(l->table, time_ns);
@@ -31,6 +27,30 @@ static int on_event(void *data, const struct msg *m)
 	table_cell(l->table, msg_get(m, "monitor", NULL), msg_get(m, "monitor", ""), TONE_NONE);
 	table_text(l->table, m->text);
 	return 0;
+}
+
+/* Of a node that was forgotten there may be events still; of one that never was there are none, for ever. */
+static int check(struct vigia *v, const char *node)
+{
+	struct path p = {.node = node};
+	return !node || path_there(v, &p) ? DONE : WRONG;
+}
+
+static int listen_to(struct vigia *v, struct listening *l, struct msg *query, bool follow)
+{
+	int r = follow ? check(v, l->node) : DONE;
+	if (r) {
+		msg_free(query);
+		return r;
+	}
+	l->table = table_new(columns, v->format, table_flags(v, follow ? TABLE_STREAM : 0));
+	r = (follow ? vigia_follow : vigia_ask)(v, query, on_event, l);
+	bool none = !table_rows(l->table);
+	if (follow)
+		table_end(l->table);
+	else
+		end_document(v, l->table);
+	return !r && none ? check(v, l->node) : r;
 }
 
 static int run(struct vigia *v, const struct args *a)
@@ -48,13 +68,7 @@ static int run(struct vigia *v, const struct args *a)
 		msg_set_int(q, "to", to);
 	if (a->flags[FOLLOW])
 		msg_set_flag(q, "follow", true);
-	l.table = table_new(columns, v->format, table_flags(v, a->flags[FOLLOW] ? TABLE_STREAM : 0));
-	int r = (a->flags[FOLLOW] ? vigia_follow : vigia_ask)(v, q, on_event, &l);
-	if (a->flags[FOLLOW])
-		table_end(l.table);
-	else
-		end_document(v, l.table);
-	return r;
+	return listen_to(v, &l, q, a->flags[FOLLOW]);
 }
 
 const struct command events_command = {.name = "events",

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/vigia/values.h"
+
 /* A monitor that is nowhere would be an error under its plain name; as a pattern it is not. */
 const struct figure_query figure_queries[] = {
     {"hos?", "cpu/i*", true}, /* idle, iowait: of all processors together */
@@ -25,7 +27,7 @@ enum { TEMPERATURE = RATES };
 
 struct reading {
 	char *metric;
-	unsigned what; /* enum rate, or TEMPERATURE */
+	unsigned what; /* enum fleet_rate, or TEMPERATURE */
 	double value, before;
 };
 
@@ -215,13 +217,6 @@ static void take_host(struct fleet_node *n, const char *metric, double value)
 	keep(n, metric, what_of(n, metric), value);
 }
 
-static double number(const struct msg *v)
-{
-	char *end;
-	double n = strtod(v->text, &end);
-	return msg_get_flag(v, "none") || end == v->text ? NAN : n;
-}
-
 void fleet_take_values(struct fleet *f, const struct msg *m)
 {
 	struct fleet_node *n = node_named(f, msg_get(m, "node", "?"));
@@ -234,9 +229,9 @@ void fleet_take_values(struct fleet *f, const struct msg *m)
 	for (const struct msg *v = m->children; v; v = v->next) {
 		const char *metric = msg_get(v, "n", "");
 		if (host)
-			take_host(n, metric, number(v));
+			take_host(n, metric, value_number(v));
 		else if (heat && !strcmp(msg_get(v, "u", ""), "Cel"))
-			keep(n, metric, TEMPERATURE, number(v));
+			keep(n, metric, TEMPERATURE, value_number(v));
 	}
 }
 
@@ -291,7 +286,7 @@ double node_load(const struct fleet_node *n)
 	return node_live(n) ? n->load : NAN;
 }
 
-double node_rate(const struct fleet_node *n, enum rate which)
+double node_rate(const struct fleet_node *n, enum fleet_rate which)
 {
 	return node_live(n) ? n->rates[which] : NAN;
 }

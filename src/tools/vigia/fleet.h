@@ -22,7 +22,7 @@ struct figure_query {
 extern const struct figure_query
     figure_queries[]; /* ends with a nameless one; the first is the processor's */
 
-enum rate { RATE_IDLE, RATE_RECEIVED, RATE_SENT, RATE_READ, RATE_WRITTEN, RATES };
+enum fleet_rate { RATE_IDLE, RATE_RECEIVED, RATE_SENT, RATE_READ, RATE_WRITTEN, RATES };
 
 struct reading;
 
@@ -61,7 +61,7 @@ bool node_live(const struct fleet_node *n);
 double node_cpu(const struct fleet_node *n);
 double node_memory(const struct fleet_node *n);
 double node_temperature(const struct fleet_node *n);
-double node_rate(const struct fleet_node *n, enum rate which);
+double node_rate(const struct fleet_node *n, enum fleet_rate which);
 double node_load(const struct fleet_node *n);
 
 /* Green to red, for a share in percent. */

@@ -17,7 +17,7 @@ static void put_flags(const struct flag *flags, FILE *to)
 		char left[64];
 		snprintf(left, sizeof left, "--%s%s%s", flags[i].name, flags[i].value ? " " : "",
 		    flags[i].value ? flags[i].value : "");
-		fprintf(to, "  %-24s %s\n", left, flags[i].doc);
+		fprintf(to, "  %-26s %s\n", left, flags[i].doc);
 	}
 }
 
@@ -26,7 +26,7 @@ void help_all(struct vigia *v, FILE *to)
 	fputs("usage: vigia [OPTION...] COMMAND [...]\n\n", to);
 	put_head(v, "Commands", to);
 	for (const struct command *const *c = commands; *c; c++)
-		fprintf(to, "  %-24s %s\n", (*c)->name, (*c)->doc);
+		fprintf(to, "  %-26s %s\n", (*c)->name, (*c)->doc);
 	fputc('\n', to);
 	put_head(v, "Options, for every command", to);
 	put_flags(global_flags, to);

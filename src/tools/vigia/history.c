@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "os/clock.h"
+#include "tools/vigia/rate.h"
 #include "tools/vigia/text.h"
-#include "tools/vigia/vigia.h"
 
-enum { FROM, TO, STEP, RAW }; /* flags */
+enum { FROM, TO, STEP, RAW, RATE }; /* flags */
 
 /* Unless said: an hour, in so many steps of at least a second. */
 enum { STEPS = 60, SPARK_MAX = 60 };
@@ -37,10 +37,20 @@ static const struct column step_columns[] = {
     {NULL},
 };
 
+/* A step of a counter's rates under way. */
+struct rates {
+	struct rate last; /* the newest sample */
+	int64_t begin_ns;
+	double grown, seconds, least, most;
+	int64_t n; /* 0: none under way */
+};
+
 /* A series under way: it may come in several answers. */
 struct reading {
 	struct vigia *v;
-	bool raw;
+	bool raw, rate;
+	struct counters counters;
+	struct rates rates;
 	int64_t from, to, step;
 	struct table *table; /* of all that is asked; for people of this series */
 	char node[64], monitor[64], metric[128], unit[128];
@@ -103,7 +113,7 @@ static void say_series(struct reading *r)
 	tone_put(&bold, TONE_HEAD, r->v->colour, out.data + at, out.len - at);
 	out.len = at;
 	buf_put(&out, bold.data, bold.len);
-	if (*r->unit && strcmp(r->unit, "1")) {
+	if (*r->unit && strcmp(r->unit, "1") != 0) {
 		buf_puts(&out, " in ");
 		text_put(&out, r->unit);
 	}
@@ -132,17 +142,23 @@ static void chart(struct reading *r, double y)
 
 /* --- points --- */
 
+static void begin_row(struct reading *r, int64_t time_ns)
+{
+	struct table *t = r->table;
+	table_text(t, r->node);
+	table_text(t, r->monitor);
+	table_text(t, r->metric);
+	table_text(t, *r->unit ? r->unit : NULL);
+	table_time(t, time_ns);
+}
+
 static void put_point(struct reading *r, const struct msg *p)
 {
 	struct table *t = r->table;
 	int64_t time_ns = 0;
 	const char *value = msg_get(p, "v", NULL);
 	msg_get_int(p, "t", &time_ns);
-	table_text(t, r->node);
-	table_text(t, r->monitor);
-	table_text(t, r->metric);
-	table_text(t, *r->unit ? r->unit : NULL);
-	table_time(t, time_ns);
+	begin_row(r, time_ns);
 	if (r->raw) {
 		if (*r->unit)
 			table_text(t, value);
@@ -159,6 +175,70 @@ static void put_point(struct reading *r, const struct msg *p)
 	chart(r, number(msg_get(p, "mean", NULL)));
 }
 
+/* --- rates: of samples, gathered into steps here --- */
+
+static void rate_cell(struct table *t, double y)
+{
+	struct buf b = BUF_INIT;
+	rate_put(&b, y);
+	table_text(t, buf_str(&b));
+	buf_release(&b);
+}
+
+static void end_step(struct reading *r)
+{
+	const struct rates *s = &r->rates;
+	if (!s->n)
+		return;
+	begin_row(r, s->begin_ns);
+	rate_cell(r->table, s->grown / s->seconds);
+	rate_cell(r->table, s->least);
+	rate_cell(r->table, s->most);
+	table_int(r->table, s->n);
+	table_text(r->table, NULL);
+	chart(r, s->grown / s->seconds);
+	r->rates.n = 0;
+}
+
+static void gather(struct reading *r, double y)
+{
+	struct rates *s = &r->rates;
+	int64_t begin_ns = s->last.time_ns - s->last.time_ns % r->step;
+	if (s->n && begin_ns != s->begin_ns)
+		end_step(r);
+	if (!s->n)
+		*s = (struct rates){.last = s->last, .begin_ns = begin_ns, .least = y, .most = y};
+	s->grown += s->last.grown;
+	s->seconds += s->last.seconds;
+	s->least = fmin(s->least, y);
+	s->most = fmax(s->most, y);
+	s->n++;
+}
+
+static void put_rate(struct reading *r, const struct msg *p)
+{
+	int64_t time_ns = 0;
+	msg_get_int(p, "t", &time_ns);
+	double y = rate_take(&r->rates.last, time_ns, number(msg_get(p, "v", NULL)));
+	if (isnan(y))
+		return;
+	if (!r->raw) {
+		gather(r, y);
+		return;
+	}
+	begin_row(r, time_ns);
+	rate_cell(r->table, y);
+	chart(r, y);
+}
+
+/* --- series --- */
+
+static void end_series(struct reading *r)
+{
+	end_step(r);
+	say_series(r);
+}
+
 static bool same(const struct reading *r, const struct msg *m)
 {
 	return r->series && !strcmp(r->node, msg_get(m, "node", "")) &&
@@ -167,23 +247,28 @@ static bool same(const struct reading *r, const struct msg *m)
 
 static void begin(struct reading *r, const struct msg *m)
 {
-	say_series(r);
+	end_series(r);
+	r->rates = (struct rates){0};
 	r->series++;
 	snprintf(r->node, sizeof r->node, "%s", msg_get(m, "node", ""));
 	snprintf(r->monitor, sizeof r->monitor, "%s", msg_get(m, "monitor", ""));
 	snprintf(r->metric, sizeof r->metric, "%s", msg_get(m, "metric", ""));
 	snprintf(r->unit, sizeof r->unit, "%s", msg_get(m, "unit", ""));
+	if (r->rate)
+		snprintf(r->unit, sizeof r->unit, "%s/s", msg_get(m, "unit", "1"));
 }
 
 static int on_series(void *data, const struct msg *m)
 {
 	struct reading *r = data;
+	if (r->rate && !counters_have(&r->counters, msg_get(m, "monitor", ""), msg_get(m, "metric", "")))
+		return 0;
 	if (!same(r, m))
 		begin(r, m);
 	if (!r->table)
 		r->table = table_new(columns_of(r), r->v->format, table_flags(r->v, 0));
 	for (const struct msg *p = m->children; p; p = p->next)
-		put_point(r, p);
+		(r->rate ? put_rate : put_point)(r, p);
 	return 0;
 }
 
@@ -191,18 +276,21 @@ static int history(struct vigia *v, const struct path *p, void *data)
 {
 	struct reading *r = data;
 	size_t before = r->series;
+	int e = r->rate ? counters_ask(&r->counters, v, p) : DONE;
+	if (e)
+		return e;
 	struct msg *q = vigia_query(v, "monitor", "history");
 	path_set(p, q);
 	msg_set_int(q, "from", r->from);
 	msg_set_int(q, "to", r->to);
-	if (!r->raw)
+	if (!r->raw && !r->rate)
 		msg_set_int(q, "step", r->step / 1000000);
-	int e = vigia_ask(v, q, on_series, r);
-	if (!e && r->series == before) {
-		complain("nothing of that name was kept in that time");
-		return WRONG;
-	}
-	return e;
+	e = vigia_ask(v, q, on_series, r);
+	if (e || r->series != before)
+		return e;
+	if (path_there(v, p))
+		complain("nothing was kept of it in that time");
+	return WRONG;
 }
 
 static bool take_options(struct reading *r, const struct args *a)
@@ -218,6 +306,7 @@ static bool take_options(struct reading *r, const struct args *a)
 	int64_t steps = (r->to - r->from) / STEPS / SECOND;
 	r->step = (steps ? steps : 1) * SECOND;
 	r->raw = a->flags[RAW] != NULL;
+	r->rate = a->flags[RATE] != NULL;
 	if (!duration_option(a, STEP, &r->step))
 		return false;
 	if (r->step < 1000000)
@@ -231,9 +320,10 @@ static int run(struct vigia *v, const struct args *a)
 	if (!take_options(&r, a))
 		return USAGE;
 	int e = each_path(v, a, history, &r);
-	say_series(&r);
+	end_series(&r);
 	if (v->format != OUT_TABLE)
 		end_document(v, r.table ? r.table : table_new(columns_of(&r), v->format, 0));
+	counters_release(&r.counters);
 	free(r.line);
 	return e;
 }
@@ -242,9 +332,11 @@ const struct command history_command = {.name = "history",
     .words = "NODE[/MONITOR[/METRIC]]...",
     .doc = "values as they were: mean, least and most of each step",
     .more = "  Alone the last hour in 60 steps. On a terminal each series is headed by a small chart of its "
-	    "means.\n",
+	    "means.\n"
+	    "  --rate reads each sample, so of long times ask few counters.\n",
     .flags = {{"from", "TIME", "not before this (-1h)"}, {"to", "TIME", "before this (now)"},
-	{"step", "DURATION", "one line for so long"}, {"raw", NULL, "each sample instead"}},
+	{"step", "DURATION", "one line for so long"}, {"raw", NULL, "each sample instead"},
+	{"rate", NULL, "of counters, what they grew a second"}},
     .words_min = 1,
     .words_max = -1,
     .completes = COMPLETE_PATHS,

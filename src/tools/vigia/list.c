@@ -9,7 +9,7 @@
 
 /* What is asked depends on how many parts the name has: one table each. */
 struct listing {
-	const char *noun, *verb, *what;
+	const char *noun, *verb;
 	const struct column *columns;
 	void (*row)(struct table *t, const struct msg *m);
 	struct table *table;
@@ -165,9 +165,9 @@ static void config_rows(struct table *t, const struct msg *m)
 /* --- which of them --- */
 
 static const struct listing listings[] = {
-    {"node", "list", "node", node_columns, node_row},
-    {"monitor", "list", "monitor", monitor_columns, monitor_row},
-    {"config", "get", "metric", metric_columns, config_rows},
+    {"node", "list", node_columns, node_row},
+    {"monitor", "list", monitor_columns, monitor_row},
+    {"config", "get", metric_columns, config_rows},
 };
 
 /* As `ls` does: a name shows what is in it. */
@@ -193,11 +193,7 @@ static int list(struct vigia *v, const struct path *p, void *data)
 	int r = vigia_ask(v, q, on_answer, l);
 	bool none = !r && !table_rows(l->table);
 	end_document(v, l->table);
-	if (none && (p->node || p->monitor || p->metric)) {
-		complain("no %s has such a name", l->what);
-		return WRONG;
-	}
-	return r;
+	return none && (p->node || p->monitor || p->metric) ? nothing_named(v, p) : r;
 }
 
 static int run(struct vigia *v, const struct args *a)

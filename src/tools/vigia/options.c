@@ -83,7 +83,7 @@ static int take_option(struct reader *r, const char *option)
 
 static int take_command(struct line *l, const char *name)
 {
-	l->command = command_find(name);
+	l->args.command = l->command = command_find(name);
 	if (l->command)
 		return 0;
 	const struct command *nearest = command_nearest(name);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -145,78 +146,117 @@ static void say_nodes(struct vigia *v, const struct fleet *f)
 	table_end(t);
 }
 
-static int nodes_part(struct vigia *v, const char *node)
-{
-	struct fleet f = {0};
-	int r = ask_fleet(v, &f, node);
-	if (!r && v->format == OUT_JSON)
-		fputs("{\"nodes\": ", stdout);
-	if (!r)
-		say_nodes(v, &f);
-	if (!r && v->format == OUT_JSON)
-		fputs(",\n \"problems\": ", stdout);
-	fleet_release(&f);
-	return r;
-}
-
 /* --- what is wrong --- */
 
 struct problems {
-	struct table *table;
-	const char
-	    *node; /* a pattern that a client can't apply itself unless it is a plain name; NULL: all */
-	size_t n, wrong; /* told; of those, what is not as somebody configured it to be */
+	const char *node; /* a pattern that a client can't apply itself unless it is a plain name; NULL: all */
+	struct msg *told; /* its children */
+	size_t wrong;	  /* what is not as somebody configured it to be */
 };
 
 static int on_problem(void *data, const struct msg *m)
 {
 	struct problems *p = data;
-	if (p->node && strcmp(p->node, msg_get(m, "node", "")))
+	if (p->node && fnmatch(p->node, msg_get(m, "node", ""), 0))
 		return 0;
-	p->n++;
+	struct msg *k = msg_child(p->told, "problem");
+	for (const struct msg_field *f = m->fields; f; f = f->next)
+		msg_set(k, f->name, f->text);
+	msg_text(k, m->text, strlen(m->text));
 	p->wrong += strcmp(msg_get(m, "problem", ""), "insecure-network") != 0;
-	if (!p->table)
-		return 0;
-	table_cell(p->table, msg_get(m, "problem", ""), NULL, TONE_WARN);
-	table_text(p->table, msg_get(m, "node", NULL));
-	table_text(p->table, msg_get(m, "monitor", NULL));
-	table_text(p->table, m->text);
 	return 0;
 }
 
-static int ask_problems(struct vigia *v, struct problems *p)
+static void problem_row(struct table *t, const struct msg *m)
 {
-	return vigia_ask(v, vigia_query(v, "master", "status"), on_problem, p);
+	table_cell(t, msg_get(m, "problem", ""), NULL, TONE_WARN);
+	table_text(t, msg_get(m, "node", NULL));
+	table_text(t, msg_get(m, "monitor", NULL));
+	table_text(t, m->text);
 }
 
-static int problems_part(struct vigia *v, const char *node, bool brief)
+static void say_problems(struct vigia *v, const struct problems *p)
 {
-	bool says = v->format != OUT_CSV || brief;
-	struct problems p = {.node = node && !strpbrk(node, "*?") ? node : NULL};
-	if (says)
-		p.table = table_new(problem_columns, v->format, table_flags(v, 0));
-	if (!brief && v->format == OUT_TABLE)
-		putchar('\n');
-	int r = ask_problems(v, &p);
-	if (p.table)
-		table_end(p.table);
-	if (!r && !p.n && v->format == OUT_TABLE)
+	struct table *t = table_new(problem_columns, v->format, table_flags(v, 0));
+	for (const struct msg *m = p->told->children; m; m = m->next)
+		problem_row(t, m);
+	table_end(t);
+	if (!p->told->children && v->format == OUT_TABLE)
 		puts("Nothing is wrong.");
-	return r ? r : p.wrong ? WRONG : DONE;
+}
+
+/* --- both, of one moment --- */
+
+struct snapshot {
+	struct fleet *fleet;
+	struct problems *problems;
+};
+
+static int on_either(void *data, const struct msg *m)
+{
+	struct snapshot *s = data;
+	return strcmp(m->name, "node") ? on_problem(s->problems, m) : on_node(s->fleet, m);
+}
+
+/* Asked in one breath, the daemon answers both before it looks at anything else. */
+static int ask_snapshot(struct vigia *v, struct snapshot *s)
+{
+	struct msg *list = vigia_query(v, "node", "list"), *status = vigia_query(v, "master", "status");
+	if (s->problems->node)
+		msg_set(list, "node", s->problems->node);
+	fleet_list_begin(s->fleet);
+	int r = vigia_ask_both(v, list, status, on_either, s);
+	fleet_list_end(s->fleet);
+	return r;
+}
+
+static void say_both(struct vigia *v, const struct fleet *f, const struct problems *p)
+{
+	static const char *const around[][3] = {
+	    [OUT_TABLE] = {"", "\n", ""}, [OUT_JSON] = {"{\"nodes\": ", ",\n \"problems\": ", "}\n"}};
+	if (v->format == OUT_CSV) {
+		say_nodes(v, f);
+		return;
+	}
+	fputs(around[v->format][0], stdout);
+	say_nodes(v, f);
+	fputs(around[v->format][1], stdout);
+	say_problems(v, p);
+	fputs(around[v->format][2], stdout);
+}
+
+static int whole(struct vigia *v, struct problems *p)
+{
+	struct fleet f = {0};
+	int r = ask_fleet(v, &f, p->node);
+	if (!r)
+		r = ask_snapshot(v, &(struct snapshot){&f, p});
+	if (!r)
+		say_both(v, &f, p);
+	fleet_release(&f);
+	return r;
+}
+
+static int brief(struct vigia *v, struct problems *p)
+{
+	int r = vigia_ask(v, vigia_query(v, "master", "status"), on_problem, p);
+	if (!r)
+		say_problems(v, p);
+	if (!r && v->format == OUT_JSON)
+		putchar('\n');
+	return r;
 }
 
 static int run(struct vigia *v, const struct args *a)
 {
-	const char *node = a->n ? a->words[0] : NULL;
-	if (node && !strcmp(node, "."))
-		node = vigia_self(v);
-	int r = a->flags[BRIEF] ? DONE : nodes_part(v, node);
-	if (r)
-		return r;
-	r = problems_part(v, node, a->flags[BRIEF]);
-	if (v->format == OUT_JSON)
-		puts(a->flags[BRIEF] ? "" : "}");
-	return r;
+	struct problems p = {.node = a->n ? a->words[0] : NULL, .told = msg_new("problems")};
+	if (!p.told)
+		return WRONG;
+	if (p.node && !strcmp(p.node, "."))
+		p.node = vigia_self(v);
+	int r = (a->flags[BRIEF] ? brief : whole)(v, &p);
+	msg_free(p.told);
+	return r ? r : p.wrong ? WRONG : DONE;
 }
 
 const struct command status_command = {.name = "status",

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/vigia/values.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "os/clock.h"
@@ -51,24 +53,31 @@ void values_value(struct table *t, const struct msg *v)
 	table_cell(t, unit, unit && strcmp(unit, "1") ? NULL : "", TONE_NONE);
 }
 
-static void put_state(struct table *t, const struct msg *m, int64_t time_ns)
+void values_state(struct table *t, const struct msg *m)
 {
 	const char *state = msg_get(m, "state", "current");
 	struct buf shown = BUF_INIT;
+	int64_t time_ns = 0;
+	msg_get_int(m, "time", &time_ns);
 	if (strcmp(state, "current")) {
 		buf_putf(&shown, "%s ", state);
 		put_age(&shown, time_ns);
 	}
 	table_cell(t, state, buf_str(&shown), state_tone(state));
+	table_time(t, time_ns);
 	buf_release(&shown);
 }
 
 void values_row(struct table *t, const struct msg *m, const struct msg *v)
 {
-	int64_t time_ns = 0;
-	msg_get_int(m, "time", &time_ns);
 	values_name(t, m, v);
 	values_value(t, v);
-	put_state(t, m, time_ns);
-	table_time(t, time_ns);
+	values_state(t, m);
+}
+
+double value_number(const struct msg *v)
+{
+	char *end;
+	double n = strtod(v->text, &end);
+	return msg_get_flag(v, "none") || end == v->text ? NAN : n;
 }

@@ -13,6 +13,11 @@ void values_row(struct table *t, const struct msg *m, const struct msg *v);
 /* Four cells of it: for people the whole name, then its parts; two: value and unit. */
 void values_name(struct table *t, const struct msg *m, const struct msg *v);
 void values_value(struct table *t, const struct msg *v);
+/* Two: the monitor's state, with its age where it is not current; when it was measured. */
+void values_state(struct table *t, const struct msg *m);
+
+/* NAN: it has none, or is a text. */
+double value_number(const struct msg *v);
 
 /* "12 min" since that time of the wall clock; "" for 0. */
 void put_age(struct buf *out, int64_t time_ns);

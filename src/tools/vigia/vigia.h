@@ -37,6 +37,7 @@ struct flag {
 enum completes { COMPLETE_NOTHING, COMPLETE_PATHS, COMPLETE_NODES, COMPLETE_COMMANDS, COMPLETE_SHELLS };
 
 struct args {
+	const struct command *command;
 	const char
 	    *flags[FLAGS_MAX]; /* in the order of command.flags; "" for one without value; NULL: not said */
 	const char *const *words;
@@ -88,12 +89,20 @@ struct msg *vigia_query(struct vigia *v, const char *noun, const char *verb);
  * NO_DAEMON when it went away. fn's non-zero result ends it and is returned. `query` is freed. */
 typedef int answer_fn(void *data, const struct msg *answer);
 int vigia_ask(struct vigia *v, struct msg *query, answer_fn *fn, void *data);
+/* Two at once, answered of one moment. */
+int vigia_ask_both(struct vigia *v, struct msg *first, struct msg *second, answer_fn *fn, void *data);
 /* The same for what goes on until someone ends it. */
 int vigia_follow(struct vigia *v, struct msg *query, answer_fn *fn, void *data);
 
 /* The words as paths (none: all), one after the other to fn, until one is not DONE; the worst exit code. */
 typedef int path_fn(struct vigia *v, const struct path *p, void *data);
 int each_path(struct vigia *v, const struct args *a, path_fn *fn, void *data);
+
+/* --- missing.c: names that do not exist --- */
+/* Is there such a node, monitor and metric? If not, it has said what there is that is like it. */
+bool path_there(struct vigia *v, const struct path *p);
+/* Nothing came of it: says why. WRONG. */
+int nothing_named(struct vigia *v, const struct path *p);
 
 unsigned table_flags(const struct vigia *v, unsigned more);
 /* A document ends with a line feed, as lines do. */

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "tools/vigia/fleet.h"
+#include "tools/vigia/near.h"
+#include "tools/vigia/rate.h"
 #include "tools/vigia/text.h"
 #include "tools/vigia/top.h"
 #include "tools/vigia/vigia.h"
@@ -547,6 +549,50 @@ static void the_nearest_command(void **state)
 	assert_null(command_nearest(""));
 }
 
+static void names_that_are_near(void **state)
+{
+	struct near n = {.name = "hots"};
+	near_take(&n, "temperature");
+	near_take(&n, "host");
+	near_take(&n, "hosts-of-mine");
+	assert_int_equal(n.seen, 3);
+	assert_int_equal(n.alike, 1);
+	assert_string_equal(n.best[0].name, "host");
+	assert_int_equal(near_distance("load/1", "load/1min"), 0);
+	assert_int_equal(near_distance("1min", "load/1min"), 1);
+	assert_int_equal(near_distance("x", "host"), NEAR_FAR);
+	n = (struct near){.name = "a"};
+	for (int i = 0; i < 20; i++)
+		near_take(&n, i % 2 ? "ab" : "zz");
+	assert_int_equal(n.n, NEAR_MOST);
+	assert_int_equal(n.alike, NEAR_MOST);
+	assert_string_equal(n.best[NEAR_MOST - 1].name, "ab");
+}
+
+static void rate_is(double per_s, const char *expected)
+{
+	struct buf out = BUF_INIT;
+	rate_put(&out, per_s);
+	assert_string_equal(buf_str(&out), expected);
+	buf_release(&out);
+}
+
+static void counters_become_rates(void **state)
+{
+	struct rate r = {0};
+	assert_true(isnan(rate_take(&r, 10 * SEC, 1000)));
+	assert_true(isnan(rate_now(&r)));
+	assert_float_equal(rate_take(&r, 12 * SEC, 1500), 250, 1e-9);
+	assert_true(isnan(rate_take(&r, 12 * SEC, 1600))); /* the same period again */
+	assert_true(isnan(rate_take(&r, 13 * SEC, NAN)));
+	assert_float_equal(rate_take(&r, 14 * SEC, 50), 25, 1e-9); /* it began anew */
+	assert_float_equal(rate_now(&r), 25, 1e-9);
+	rate_is(0, "0");
+	rate_is(0.25, "0.25000");
+	rate_is(12.5, "12.500");
+	rate_is(123456789, "123456789");
+}
+
 /* --- the manual page --- */
 
 static char *page(void)
@@ -622,6 +668,8 @@ int main(void)
 	    cmocka_unit_test(command_lines),
 	    cmocka_unit_test(wrong_command_lines),
 	    cmocka_unit_test(the_nearest_command),
+	    cmocka_unit_test(names_that_are_near),
+	    cmocka_unit_test(counters_become_rates),
 	    cmocka_unit_test(the_manual_page_is_whole),
 	};
 	return cmocka_run_group_tests_name("vigia", tests, setup, NULL);

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `vigia` as people use it: names that do not exist, rates, one snapshot, terminals played with a pty."""
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import termios
+import threading
+import time
+
+import pyte
+import pytest
+from cluster import PREFIX, Daemon, wait_for
+from hmon_peer import Metric, Monitor, Node
+
+VIGIA = f"{PREFIX}/bin/vigia"
+COUNTERS = [Metric("packets", "counter", "1", scale=0, doc=""), Metric("load", "gauge", "1", scale=2, doc="")]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Terminal:
+    """A program on a terminal of its own, seen as a person sees it."""
+
+    def __init__(self, daemon, *arguments, columns=100, lines=24, **env):
+        self.pid, self.fd = pty.fork()
+        if not self.pid:
+            os.execve(VIGIA, ["vigia", *arguments], dict(daemon.env(), TERM="xterm-256color", LC_ALL="C.UTF-8", **env))
+        self.screen = pyte.Screen(columns, lines)
+        self.stream = pyte.ByteStream(self.screen)
+        self.raw = b""
+        self.status = None
+        self.resize(columns, lines)
+
+    def resize(self, columns, lines):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self.screen.resize(lines, columns)
+
+    def pump(self):
+        """Takes what has come."""
+        while select.select([self.fd], [], [], 0)[0]:
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:  # the other end is closed
+                return
+            self.raw += data
+            self.stream.feed(data)
+
+    def lines(self):
+        self.pump()
+        return [line.rstrip() for line in self.screen.display]
+
+    def text(self):
+        return "\n".join(self.lines())
+
+    def wait(self, pattern, timeout=10):
+        """The screen, once it matches."""
+        try:
+            return wait_for(lambda: re.search(pattern, self.text(), re.M) and self.text(), timeout)
+        except AssertionError:
+            raise AssertionError(f"{pattern!r} was not shown:\n{self.text()}") from None
+
+    def type(self, keys):
+        os.write(self.fd, keys.encode())
+
+    def ended(self):
+        self.pump()
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
+
+    def close(self):
+        if not self.ended():
+            os.kill(self.pid, signal.SIGKILL)
+            wait_for(self.ended, 5)
+        os.close(self.fd)
+
+
+@pytest.fixture
+def terminal():
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Terminal(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for t in made:
+        t.close()
+
+
+@contextlib.contextmanager
+def running(d, *arguments):
+    """The command, going on; it ends with the block, and at the latest after 20 s."""
+    with subprocess.Popen([VIGIA, *arguments], env=d.env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
+        late = threading.Timer(20, p.kill)
+        late.start()
+        try:
+            yield p
+        finally:
+            late.cancel()
+            p.terminate()
+
+
+def a_node_that_knows(d, path):
+    wait_for(lambda: d.vigia("get", path, check=False).returncode == 0, 5, f"a value of {path}")
+    return d
+
+
+# --- names ---
+
+@pytest.mark.parametrize("words, near", [
+    ("get m1/host", "did you mean n1"), ("get nothing/x", "there is n1"), ("get n1/hots/load/1min", "did you mean n1/host?"),
+    ("get n1/host/load/1mn", "n1/host/load/1min"), ("get */host/1min", "*/host/load/1min"),
+    ("list n1/nothing", "no monitor is named n1/nothing"), ("list n1/host/1min", "n1/host/load/1min"),
+    ("watch nothing", "there is n1"), ("watch n1/nothing", "no monitor is named"), ("watch n1/host/1min", "n1/host/load/1min"),
+    ("watch n1/host/load/1min --rate", "no counter is named so"),
+    ("history nothing/host", "there is n1"), ("history n1/host/1min", "n1/host/load/1min"),
+    ("events m1", "did you mean n1"), ("events nothing --follow", "there is n1"),
+    ("status nothing", "there is n1"), ("forget m1", "did you mean n1")])
+def test_a_name_that_does_not_exist_is_said_with_what_is_like_it(daemon, words, near):
+    d = a_node_that_knows(daemon(), "n1/host/load/1min")
+    p = d.vigia(*words.split(), check=False, timeout=5)
+    assert p.returncode == 1 and near in p.stderr, (p.returncode, p.stdout, p.stderr)
+    assert len(p.stderr.splitlines()) == 1, p.stderr
+
+
+def test_a_pattern_that_fits_nothing_yet_is_waited_for(daemon):
+    d = a_node_that_knows(daemon(), "n1/host/load/1min")
+    with running(d, "watch", "*/late/*") as p:
+        assert "waiting for it" in p.stderr.readline()
+        with Monitor(d.socket, "late", COUNTERS, period=1000).connect() as m:
+            m.send({"packets": 1, "load": 2})
+            assert "NODE/MONITOR/METRIC" in p.stdout.readline()
+            assert "n1/late/packets" in p.stdout.readline()
+
+
+@pytest.mark.parametrize("at", ["localhost", "127.0.0.1", "127.0.0.1:", "::1", "[::1]", "[::1]:7660"])
+def test_a_host_without_a_port_means_the_usual_one(at):
+    p = subprocess.run([VIGIA, "--at", at, "info"], capture_output=True, text=True, timeout=10)
+    assert p.returncode == 0 or "port 7660" in p.stderr, p.stderr
+
+
+def test_a_host_with_a_port_and_a_socket_beside_us(daemon):
+    port = free_port()
+    d = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ }}\n')
+    assert d.vigia("--at", f"127.0.0.1:{port}", "info").stdout
+    p = subprocess.run([VIGIA, "--at", "vigiad.sock", "info"], cwd=d.state, capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+
+
+@pytest.mark.parametrize("words, said", [
+    ("get --deadline 0s", "--deadline is at least 1ms"), ("get --deadline 0", '--deadline "0"'),
+    ("history n1 --from later", '--from "later"'), ("history n1 --step 5", '--step "5"'), ("top --rounds 0", "--rounds"),
+    ("top --sort colour", "--sort is"), ("get --updat", "--updat"), ("watch a b", "takes")])
+def test_wrong_arguments_are_named(daemon, words, said):
+    p = daemon().vigia(*words.split(), check=False)
+    assert p.returncode == 2 and said in p.stderr and not p.stdout, (p.returncode, p.stdout, p.stderr)
+
+
+# --- rates ---
+
+def give(d, samples):
+    """Samples (seconds ago, value) of n1/m/packets, and waits until history has them."""
+    now = time.time_ns()
+    with Monitor(d.socket, "m", COUNTERS, period=1000).connect() as m:
+        for ago, value in samples:
+            m.send({"packets": value, "load": 1}, time=now - ago * 10**9)
+        wait_for(lambda: len(d.vigia("history", "n1/m/packets", "--raw", "--csv", check=False).stdout.splitlines()) == len(samples) + 1,
+                 10, "history having them")
+    return now
+
+
+def test_history_shows_counters_as_rates_and_knows_a_restart(daemon):
+    d = daemon()
+    # 10 a second, then it begins anew and has grown by 40 in the two seconds since, then 20 a second
+    give(d, [(9, 1000), (8, 1010), (7, 1020), (5, 40), (4, 60)])
+    rows = json.loads(d.vigia("history", "n1/m/", "--rate", "--raw", "--json").stdout)
+    assert [round(r["value"], 6) for r in rows] == [10, 10, 20, 20]
+    assert all(r["metric"] == "packets" and r["unit"] == "1/s" for r in rows)
+    steps = json.loads(d.vigia("history", "n1/m/packets", "--rate", "--step", "1h", "--json").stdout)
+    assert sum(s["count"] for s in steps) == 4
+    assert min(s["min"] for s in steps) == 10 and max(s["max"] for s in steps) == 20
+    if len(steps) == 1:  # an hour may have begun between
+        assert round(steps[0]["mean"], 6) == 16
+    table = d.vigia("history", "n1/m/packets", "--rate", "--raw").stdout
+    assert table.splitlines()[0] == "n1/m/packets in 1/s" and "20.000" in table
+    assert d.vigia("history", "n1/m/packets", "--rate", "--raw", "--csv").stdout.splitlines()[1].endswith(",10.000")
+
+
+def test_watch_shows_rates_of_counters_alone(daemon):
+    d = daemon()
+    now = time.time_ns()
+    with Monitor(d.socket, "m", COUNTERS, period=1000).connect() as m:
+        m.send({"packets": 100, "load": 1}, time=now - 10 * 10**9)
+        a_node_that_knows(d, "n1/m/packets")
+        with running(d, "watch", "n1/m", "--rate", "--json") as p:
+            wait_for(lambda: waits_for_the_daemon(p.pid), 5)
+            for ago, value in ((8, 300), (6, 20)):
+                m.send({"packets": value, "load": ago}, time=now - ago * 10**9)
+            rows = [json.loads(p.stdout.readline()) for _ in range(2)]
+    assert [r["value"] for r in rows] == [100, 10] and {r["metric"] for r in rows} == {"packets"}
+
+
+def test_get_rate_looks_twice(daemon):
+    count = iter(range(1000, 10**6, 500))
+    d = daemon()
+    with Monitor(d.socket, "m", COUNTERS, period=0, update=lambda p: {"packets": next(count), "load": 1}).connect() as m:
+        m.send({"packets": 0, "load": 1})
+        a_node_that_knows(d, "n1/m/packets")
+        row, = json.loads(d.vigia("get", "n1/m", "--rate", "--json").stdout)
+    assert row["metric"] == "packets" and row["unit"] == "1/s" and 200 < row["value"] <= 500
+
+
+# --- one moment ---
+
+def waits_for_the_daemon(pid):
+    """It has asked, and reads."""
+    with open(f"/proc/{pid}/wchan") as f:
+        return "poll" in f.read()
+
+
+def sleeps(pid):
+    with open(f"/proc/{pid}/wchan") as f:
+        return "nanosleep" in f.read()
+
+
+def test_status_is_one_moment_though_a_node_dies_meanwhile(daemon):
+    port = free_port()
+    d = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ }}\n')
+    n2 = daemon(f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\nmonitor host {{ period = 1s }}\n', name="n2")
+    a_node_that_knows(d, "n2/host/load/1min")
+    with running(d, "status", "--json") as p:
+        wait_for(lambda: sleeps(p.pid), 5, "it looking twice")
+        n2.kill()
+        wait_for(lambda: d.node("n2").state == "down", 5, "n2 being down")
+        shown = json.loads(p.stdout.read())
+    states = {n["node"]: n["state"] for n in shown["nodes"]}
+    assert states["n2"] == "down" and [x["node"] for x in shown["problems"]] == ["n2"], shown
