@@ -250,3 +250,43 @@ def test_status_is_one_moment_though_a_node_dies_meanwhile(daemon):
         shown = json.loads(p.stdout.read())
     states = {n["node"]: n["state"] for n in shown["nodes"]}
     assert states["n2"] == "down" and [x["node"] for x in shown["problems"]] == ["n2"], shown
+
+
+# --- why a master is lost ---
+
+def said_of_the_master(d):
+    p = d.vigia("status", "--json", check=False)
+    return next((x["text"] for x in json.loads(p.stdout)["problems"] if x["problem"] == "master-lost"), "")
+
+
+def test_status_says_why_a_master_is_lost(daemon):
+    port = free_port()
+    conf = f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\nmonitor host {{ }}\n'
+    n2 = daemon(conf, name="n2")
+    wait_for(lambda: "connection refused" in said_of_the_master(n2), 5, "refused")
+    master = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ }}\n')
+    secret = os.path.join(n2.state, f"master.127.0.0.1_{port}.secret")
+    wait_for(lambda: os.path.exists(secret) and not said_of_the_master(n2), 20, "n2 being registered")
+    n2.stop()
+    os.rename(secret, secret + ".old")
+    n2.start()
+    wait_for(lambda: "stranger" in said_of_the_master(n2), 10, "n2 being a stranger")
+    master.stop()
+    wait_for(lambda: "connection refused" in said_of_the_master(n2), 20, "refused again")
+
+
+def test_status_says_that_a_master_knows_a_later_life(daemon):
+    port = free_port()
+    d = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ }}\n')
+    later = Node(("127.0.0.1", port), "n2", boot=time.time_ns() + 3600 * 10**9)
+    with later.connect():
+        secret = later.secret
+    n2 = Daemon(os.path.dirname(d.directory), f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\nmonitor host {{ }}\n', "n2")
+    os.makedirs(n2.state, mode=0o700)
+    with open(os.path.join(n2.state, f"master.127.0.0.1_{port}.secret"), "w") as f:
+        f.write(f"{secret} 1\n")
+    n2.start()
+    try:
+        wait_for(lambda: "old-boot" in said_of_the_master(n2), 10, "the reason")
+    finally:
+        n2.stop()
