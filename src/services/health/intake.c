@@ -159,7 +159,7 @@ static int first_config(struct health *h, struct peer *p, const struct msg *stan
 	if (!r)
 		r = give_id(h, p, m);
 	if (!r && !was)
-		event_put(h, "monitor-connected", m->node->name, m->name, "%zu metrics", m->config->n);
+		event_put(h, "monitor-connected", m->node->name, m->name, "%zu metric%s", m->config->n, m->config->n == 1 ? "" : "s");
 	return r;
 }
 

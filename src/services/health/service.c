@@ -110,8 +110,8 @@ static void on_trouble(void *data, const char *what, uint64_t dropped)
 	if (what)
 		event_put(h, "history-trouble", h->core->name, NULL, "%s", what);
 	else
-		event_put(h, "history-recovered", h->core->name, NULL, "%llu periods were dropped meanwhile",
-		    (unsigned long long)dropped);
+		event_put(h, "history-recovered", h->core->name, NULL, "%llu period%s dropped meanwhile",
+		    (unsigned long long)dropped, dropped == 1 ? " was" : "s were");
 }
 
 static void on_news(uv_async_t *async)
