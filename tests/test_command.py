@@ -290,3 +290,40 @@ def test_status_says_that_a_master_knows_a_later_life(daemon):
         wait_for(lambda: "old-boot" in said_of_the_master(n2), 10, "the reason")
     finally:
         n2.stop()
+
+
+# --- make run, and what is installed ---
+
+@pytest.mark.parametrize("hosts", ["0", "abc", "-1", "", "1000"])
+def test_make_run_wants_a_number_of_hosts(hosts):
+    p = subprocess.run([os.path.join(os.path.dirname(__file__), "run"), PREFIX, hosts], capture_output=True, text=True, timeout=10)
+    assert p.returncode == 2 and f"HOSTS={hosts}:" in p.stderr and "1 to 200" in p.stderr
+
+
+def test_make_run_says_how_to_ask_from_elsewhere(tmp_path):
+    prefix = tmp_path / "stage/usr/local"  # as make stages it; the command for others is put beside
+    prefix.parent.mkdir(parents=True)
+    prefix.symlink_to(PREFIX)
+    with subprocess.Popen([os.path.join(os.path.dirname(__file__), "run"), str(prefix), "1"], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as p:
+        try:
+            said = p.stderr.readline()
+            wrapper = tmp_path / "vigia"
+            assert f"{wrapper} status" in said
+            assert subprocess.run([wrapper, "list"], capture_output=True, text=True, timeout=10).stdout.startswith("NODE ")
+        finally:
+            p.terminate()
+    assert not wrapper.exists()
+
+
+@pytest.mark.parametrize("monitor, tells", [("host", "cpu/iowait"), ("fs", "fs/PATH/size"), ("temperature", "CHIP"),
+                                            ("exec", "perf/"), ("vigia", "loop/lag")])
+def test_each_monitor_has_a_manual_page(monitor, tells):
+    with open(f"{PREFIX}/share/man/man7/vigia-monitor-{monitor}.7") as f:
+        assert tells in f.read().replace("\\&", "").replace("\\-", "-")
+
+
+def test_one_metric_is_not_one_metrics(daemon):
+    d = daemon()
+    with Monitor(d.socket, "m", COUNTERS[:1], period=0).connect():
+        wait_for(lambda: re.search(r"monitor-connected +n1 +m +1 metric$", d.vigia("events").stdout, re.M), 5)
