@@ -327,3 +327,138 @@ def test_one_metric_is_not_one_metrics(daemon):
     d = daemon()
     with Monitor(d.socket, "m", COUNTERS[:1], period=0).connect():
         wait_for(lambda: re.search(r"monitor-connected +n1 +m +1 metric$", d.vigia("events").stdout, re.M), 5)
+
+
+# --- top, on a terminal ---
+
+def test_top_begins_with_rates_and_bars_from_history(daemon, terminal):
+    """Not a period later: history has the samples before."""
+    d = a_node_that_knows(daemon(), "n1/host/cpu/idle")
+    wait_for(lambda: len(d.vigia("history", "n1/host/cpu/idle", "--raw", "--csv", check=False).stdout.splitlines()) > 3, 10)
+    row = d.vigia("top", "--rounds", "1", "--csv").stdout.splitlines()[1].split(",")
+    assert row[1] == "n1" and row[3] and row[6], row
+    t = terminal(d, "top")
+    t.wait(r"^n1 +up +\d+\.\d")
+    t.type("\r")
+    screen = t.wait(r"^host/load/1min +\d.*[▁▂▃▄▅▆▇█]{3}")
+    assert re.search(r"^host/cpu/user +\d+\.\d %  .*[▁▂▃▄▅▆▇█]{2}", screen, re.M), screen
+
+
+def test_top_shows_a_change_of_state_when_it_happens(daemon, terminal):
+    port = free_port()
+    d = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ }}\n')
+    n2 = daemon(f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\nmonitor host {{ }}\n', name="n2")
+    a_node_that_knows(d, "n2/host/load/1min")
+    late = []
+    t = terminal(d, "top")
+    t.wait(r"^n2 +up")
+    for _ in range(3):  # at any time within its second
+        n2.kill()
+        wait_for(lambda: d.node("n2").state == "down", 5)
+        begun = time.monotonic()
+        t.wait(r"^n2 +down")
+        late.append(time.monotonic() - begun)
+        assert "node n2 is down" in t.text()
+        n2.start()
+        t.wait(r"^n2 +up")
+    assert sorted(late)[1] < 0.3, late
+
+
+def test_top_on_a_wide_terminal_cuts_no_name_and_on_a_narrow_one_keeps_its_end(daemon, terminal):
+    name = "a/very/long/name/of/a/metric/that/nobody/would/choose/but/somebody/did"
+    d = daemon()
+    with Monitor(d.socket, "m", [Metric(name, "gauge", "1", scale=0, doc="")], period=0).connect() as m:
+        m.send({name: 7})
+        a_node_that_knows(d, f"n1/m/{name}")
+        for columns, shown in ((140, rf"^m/{name} +7$"), (60, r"^\.\..*somebody/did +7")):
+            t = terminal(d, "top", columns=columns)
+            t.wait("^n1")
+            t.type("\r")
+            t.wait("METRIC")
+            t.type("/somebody\r")
+            t.wait(shown)
+
+
+def test_host_view_shows_what_tells_most_first(daemon, terminal):
+    d = a_node_that_knows(daemon(), "n1/host/load/1min")
+    t = terminal(d, "top", columns=140)
+    t.wait("^n1")
+    t.type("\r")
+    t.wait(r"most telling first[\s\S]*^host/load/1min")
+    t.type("s")
+    t.wait(r"by name[\s\S]*^host/cpu/0/")
+    t.type("s")
+    t.wait(r"what moves first")
+    t.type("/uptime/up\r")
+    t.wait(r"1 to 1 of 1")
+    t.type("\x1b")
+    t.wait(r"^NODE")
+    t.type("q")
+    wait_for(t.ended, 5)
+    assert t.status == 0
+
+
+@pytest.mark.parametrize("columns, lines", [(20, 5), (10, 2), (1, 1), (3, 3), (40, 4), (300, 100)])
+def test_top_on_any_size_of_terminal(daemon, terminal, columns, lines):
+    d = a_node_that_knows(daemon(), "n1/host/load/1min")
+    t = terminal(d, "top", columns=columns, lines=lines)
+    t.wait(r"\S")
+    for keys in ("\r", "h", "x", "p", "x", "jjkk\x06\x02G", "/load\r", "\x1b", "s", "r", " ", " "):
+        t.type(keys)
+        t.pump()
+    assert not t.ended()
+    t.resize(80, 24)
+    t.wait(r"^NODE +STATE[\s\S]*^n1 +up[\s\S]*^q quit")
+    t.resize(columns, lines)
+    if lines >= 4 and columns >= 10:
+        t.wait(r"\Avigia n1[\s\S]*^n1")
+    t.type("q")
+    wait_for(t.ended, 5)
+    assert t.status == 0 and b"\x1b[?1049l" in t.raw
+
+
+def test_keys_that_fit_are_shown_and_the_way_out_always(daemon, terminal):
+    d = a_node_that_knows(daemon(), "n1/host/load/1min")
+    for columns in (20, 80):
+        assert "q quit" in terminal(d, "top", columns=columns).wait(r"^q quit")
+
+
+def test_no_colour_is_no_colour(daemon, terminal):
+    d = a_node_that_knows(daemon(), "n1/host/load/1min")
+    for environment, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        t = terminal(d, "top", **environment)
+        t.wait("^n1 +up")
+        assert bool(re.search(rb"\x1b\[(?:\d+;)*3[0-7][;m]", t.raw)) == coloured, t.raw
+
+
+def test_a_long_problem_is_wrapped(daemon, terminal):
+    port = free_port()
+    d = a_node_that_knows(daemon(f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\nmonitor host {{ }}\n'), "n1/host/load/1min")
+    t = terminal(d, "top", columns=40)
+    t.wait("^n1")
+    t.type("p")
+    t.wait(r"master 127\.0\.0\.1:[\s\S]*sent when it is\s+back")
+
+
+def test_top_outlives_its_daemon(daemon, terminal):
+    d = a_node_that_knows(daemon(), "n1/host/load/1min")
+    t = terminal(d, "top")
+    t.wait("^n1 +up")
+    d.kill()
+    t.wait("no daemon since")
+    d.start()
+    t.wait(r"Nothing is wrong\.")
+    t.type("\x03")
+    wait_for(t.ended, 5)
+    assert t.status == 0
+
+
+def test_commands_end_in_good_order(daemon):
+    d = a_node_that_knows(daemon(), "n1/host/load/1min")
+    for words in ("get", "list n1/host", "events", "watch", "top --plain"):
+        p = subprocess.run(f"'{VIGIA}' {words} | head -n 1", shell=True, env=d.env(), capture_output=True, text=True, timeout=10)
+        assert p.stdout.count("\n") == 1 and not p.stderr, (words, p)
+    with running(d, "watch", "n1/host/load/1min") as p:
+        p.stdout.readline()
+        d.kill()
+        assert p.wait(10) == 3 and p.stderr.read() == "vigia: the daemon closed the connection\n"

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +12,14 @@
 
 /* A monitor that is nowhere would be an error under its plain name; as a pattern it is not. */
 const struct figure_query figure_queries[] = {
-    {"hos?", "cpu/i*", true}, /* idle, iowait: of all processors together */
+    {"hos?", "cpu/i*", true, true}, /* idle, iowait: of all processors together */
     {"hos?", "load/1min", true},
     {"hos?", "memory/total", true},
     {"hos?", "memory/available", true},
     {"temperatur?", "temperature/*", true},
-    {"hos?", "net/*/?x_bytes"},
-    {"hos?", "disk/*/*e_bytes"},
-    {"hos?", "disk/*/*d_bytes"},
+    {"hos?", "net/*/?x_bytes", false, true},
+    {"hos?", "disk/*/*e_bytes", false, true},
+    {"hos?", "disk/*/*d_bytes", false, true},
     {"hos?", "uptime/up"}, /* changes each period: says that there was one */
     {NULL},
 };
@@ -28,7 +29,7 @@ enum { TEMPERATURE = RATES };
 struct reading {
 	char *metric;
 	unsigned what; /* enum fleet_rate, or TEMPERATURE */
-	double value, before;
+	double value, before, past;
 };
 
 /* --- nodes --- */
@@ -191,7 +192,7 @@ static struct reading *reading_of(struct fleet_node *n, const char *metric, int 
 	char *name = strdup(metric);
 	if (!name)
 		return NULL;
-	n->readings[n->readings_n] = (struct reading){name, (unsigned)what, NAN, NAN};
+	n->readings[n->readings_n] = (struct reading){name, (unsigned)what, NAN, NAN, NAN};
 	return &n->readings[n->readings_n++];
 }
 
@@ -237,22 +238,29 @@ void fleet_take_values(struct fleet *f, const struct msg *m)
 
 /* --- rates --- */
 
-static void rates_of(struct fleet_node *n)
+/* From the readings' value at offset `since`, measured then. */
+static void rates_since(struct fleet_node *n, size_t since, int64_t since_ns)
 {
 	double sums[RATES] = {0};
 	bool there[RATES] = {false};
-	double seconds = (double)(n->time_ns - n->before_ns) / 1e9;
+	double seconds = (double)(n->time_ns - since_ns) / 1e9;
 	for (size_t i = 0; i < n->readings_n; i++) {
-		struct reading *r = &n->readings[i];
+		const struct reading *r = &n->readings[i];
 		if (r->what >= RATES)
 			continue;
-		double more = r->value - r->before; /* less than nothing: it began anew */
+		double more = r->value - *(const double *)((const char *)r + since); /* < 0: it began anew */
 		there[r->what] |= !isnan(more);
 		sums[r->what] += more > 0 ? more : 0;
-		r->before = r->value;
 	}
-	for (int i = 0; i < RATES; i++)
-		n->rates[i] = n->before_ns && there[i] ? sums[i] / seconds : NAN;
+	for (int i = 0; since_ns && i < RATES; i++)
+		n->rates[i] = there[i] ? sums[i] / seconds : NAN;
+}
+
+static void rates_of(struct fleet_node *n)
+{
+	rates_since(n, offsetof(struct reading, before), n->before_ns);
+	for (size_t i = 0; i < n->readings_n; i++)
+		n->readings[i].before = n->readings[i].value;
 	n->before_ns = n->time_ns;
 }
 
@@ -262,6 +270,47 @@ void fleet_rates(struct fleet *f)
 		struct fleet_node *n = fleet_at(f, i);
 		if (n->time_ns != n->before_ns)
 			rates_of(n);
+	}
+}
+
+/* The series that comes first decides which period it is: its newest before what is known. */
+static void take_past(struct fleet_node *n, struct reading *r, const struct msg *series)
+{
+	int64_t time_ns = 0;
+	bool decided = n->past_ns;
+	for (const struct msg *p = series->children; p; p = p->next) {
+		if (msg_get_int(p, "t", &time_ns) || time_ns >= n->time_ns)
+			continue;
+		if (!decided)
+			n->past_ns = time_ns;
+		if (time_ns == n->past_ns)
+			r->past = strtod(msg_get(p, "v", "nan"), NULL);
+	}
+}
+
+void fleet_take_past(struct fleet *f, const struct msg *series)
+{
+	struct fleet_node *n = names_find(&f->nodes, msg_get(series, "node", ""));
+	const char *metric = msg_get(series, "metric", "");
+	for (size_t i = 0; n && i < n->readings_n; i++)
+		if (!strcmp(n->readings[i].metric, metric))
+			take_past(n, &n->readings[i], series);
+}
+
+static bool rated(const struct fleet_node *n)
+{
+	for (int i = 0; i < RATES; i++)
+		if (!isnan(n->rates[i]))
+			return true;
+	return false;
+}
+
+void fleet_past_rates(struct fleet *f)
+{
+	for (size_t i = 0; i < f->nodes.n; i++) {
+		struct fleet_node *n = fleet_at(f, i);
+		if (n->past_ns && !rated(n))
+			rates_since(n, offsetof(struct reading, past), n->past_ns);
 	}
 }
 

@@ -17,7 +17,8 @@
 /* What is asked for: a pattern a query. */
 struct figure_query {
 	const char *monitor, *metric;
-	bool brief; /* enough for a look: no rates of networks and disks */
+	bool brief;   /* enough for a look: no rates of networks and disks */
+	bool counter; /* its past makes rates at once */
 };
 extern const struct figure_query
     figure_queries[]; /* ends with a nameless one; the first is the processor's */
@@ -35,6 +36,7 @@ struct fleet_node {
 	struct reading *readings;
 	size_t readings_n;
 	int64_t before_ns; /* of the period that rates were last computed with */
+	int64_t past_ns;   /* of an earlier one, from history; 0: none */
 	double rates[RATES];
 	bool listed;
 };
@@ -52,6 +54,11 @@ void fleet_list_end(struct fleet *f);
 void fleet_take_values(struct fleet *f, const struct msg *monitor);
 /* Computes the rates of nodes that have a new period. */
 void fleet_rates(struct fleet *f);
+
+/* A `monitor history` answer, samples from before what is known: after the last of them fleet_past_rates() has rates
+ * without waiting for a next period. */
+void fleet_take_past(struct fleet *f, const struct msg *series);
+void fleet_past_rates(struct fleet *f);
 
 struct fleet_node *fleet_at(const struct fleet *f, size_t i);
 /* Is it there, or are its figures those of the past? */

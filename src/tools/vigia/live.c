@@ -13,10 +13,14 @@ static const int64_t SECOND = 1000000000;
 /* States and problems come as events; this is for what has none: last signs, new monitors. */
 enum { LIST_S = 5 };
 
+/* Of larger clusters, and of monitors that measure more, history is not asked for: all comes in a period anyway. */
+enum { PREFILL_NODES = 100, PREFILL_METRICS = 2000, PREFILL_S = 15 };
+
 /* A monitor's periods carry only what changed, so its clock says for all of its metrics that one came. */
 struct live_monitor {
 	char *name;
-	int64_t time_ns, before_ns;
+	int64_t time_ns, before_ns, period_ns;
+	int64_t history_id; /* the query of its past */
 	struct live_monitor *next;
 };
 
@@ -49,7 +53,6 @@ static void end_problems(struct live *l)
 	l->coming = NULL;
 	l->coming_n = 0;
 	l->problems_id = 0;
-	l->ready = true;
 }
 
 /* --- one host --- */
@@ -99,7 +102,7 @@ static struct live_metric *metric_new(struct live_monitor *monitor, const char *
 		return NULL;
 	k->name = strdup(name);
 	k->unit = strdup("");
-	k->value = k->before = NAN;
+	k->value = NAN;
 	k->monitor = monitor;
 	for (int i = 0; i < LIVE_PAST; i++)
 		k->past[i] = NAN;
@@ -149,6 +152,7 @@ static void take_host(struct live *l, const struct msg *m)
 	if (!monitor)
 		return;
 	msg_get_int(m, "time", &monitor->time_ns);
+	l->fresh |= msg_get_flag(m, "full");
 	for (const struct msg *v = m->children; v; v = v->next) {
 		struct live_metric *k = metric_named(l, monitor, msg_get(v, "n", "?"));
 		if (k)
@@ -156,14 +160,61 @@ static void take_host(struct live *l, const struct msg *m)
 	}
 }
 
+static int64_t ask(struct live *l, struct msg *query);
+
+/* As many periods as are shown. */
+static void ask_past(struct live *l, struct live_monitor *monitor)
+{
+	struct msg *q = vigia_query(l->v, "monitor", "history");
+	int64_t now_ns = clock_wall_ns();
+	msg_set(q, "node", l->host);
+	msg_set(q, "monitor", monitor->name);
+	msg_set_int(q, "from", now_ns - (LIVE_PAST + 1) * monitor->period_ns);
+	msg_set_int(q, "to", now_ns);
+	monitor->history_id = ask(l, q);
+}
+
 static void take_config(struct live *l, const struct msg *m)
 {
 	struct live_monitor *monitor = monitor_named(l, msg_get(m, "monitor", "?"));
-	for (const struct msg *c = m->children; monitor && c; c = c->next) {
+	int64_t period_ms = 0;
+	size_t n = 0;
+	for (const struct msg *c = m->children; monitor && c; c = c->next, n++) {
 		struct live_metric *k = metric_named(l, monitor, msg_get(c, "name", "?"));
 		if (k)
 			k->counter = !strcmp(msg_get(c, "type", ""), "counter");
 	}
+	msg_get_int(m, "period", &period_ms);
+	if (!monitor || !period_ms || n > PREFILL_METRICS)
+		return;
+	monitor->period_ns = period_ms * 1000000;
+	ask_past(l, monitor);
+}
+
+/* Where a time is in the past that is shown; what has come since keeps its place. */
+static void put_past(struct live_metric *k, int64_t time_ns, double y)
+{
+	const struct live_monitor *m = k->monitor;
+	int64_t newest_ns = m->before_ns ? m->before_ns : m->time_ns;
+	int64_t ago = (newest_ns - time_ns + m->period_ns / 2) / m->period_ns;
+	if (time_ns <= newest_ns && ago < LIVE_PAST && isnan(k->past[LIVE_PAST - 1 - ago]))
+		k->past[LIVE_PAST - 1 - ago] = y;
+}
+
+static void take_past(struct live *l, const struct msg *series)
+{
+	struct live_monitor *monitor = monitor_named(l, msg_get(series, "monitor", "?"));
+	struct live_metric *k = monitor ? metric_named(l, monitor, msg_get(series, "metric", "?")) : NULL;
+	struct rate rate = {0};
+	int64_t time_ns = 0;
+	if (!k || !monitor->period_ns || !msg_field(series, "unit"))
+		return;
+	for (const struct msg *p = series->children; p; p = p->next) {
+		double y = strtod(msg_get(p, "v", "nan"), NULL);
+		if (!msg_get_int(p, "t", &time_ns))
+			put_past(k, time_ns, k->counter ? rate_take(&rate, time_ns, y) : y);
+	}
+	l->fresh = true;
 }
 
 static void push(struct live_metric *k, double y)
@@ -175,14 +226,14 @@ static void push(struct live_metric *k, double y)
 static void step(struct live_metric *k)
 {
 	const struct live_monitor *m = k->monitor;
-	double seconds = (double)(m->time_ns - m->before_ns) / 1e9;
 	if (m->time_ns == m->before_ns)
 		return;
+	bool first = !k->rate.time_ns;
+	double rate = rate_take(&k->rate, m->time_ns, k->value);
 	if (!k->counter)
 		push(k, k->value);
-	else if (m->before_ns && k->value >= k->before)
-		push(k, (k->value - k->before) / seconds);
-	k->before = k->value;
+	else if (!first)
+		push(k, rate);
 }
 
 static void step_host(struct live *l)
@@ -201,20 +252,38 @@ static int64_t ask(struct live *l, struct msg *query)
 	return id > 0 ? id : 0;
 }
 
-static void ask_nodes(struct live *l)
+/* Nodes and problems of one moment. What happens before both have come is asked for after them. */
+static void ask_states(struct live *l)
 {
-	if (l->nodes_id)
+	l->stale = l->nodes_id || l->problems_id;
+	if (l->stale)
 		return;
-	fleet_list_begin(&l->fleet);
-	l->nodes_id = ask(l, vigia_query(l->v, "node", "list"));
-	l->stale = false;
+	struct msg *both[] = {vigia_query(l->v, "node", "list"), vigia_query(l->v, "master", "status")};
+	int64_t id = client_ask_all(l->v->client, both, 2);
+	l->nodes_id = id > 0 ? id : 0;
+	l->problems_id = id > 0 ? id + 1 : 0;
 	l->list_ns = clock_mono_ns() + LIST_S * SECOND;
+	fleet_list_begin(&l->fleet);
 }
 
-static void ask_problems(struct live *l)
+/* The newest samples of the counters: rates need two, and would else take a period to come. */
+static void ask_past_figures(struct live *l)
 {
-	if (!l->problems_id)
-		l->problems_id = ask(l, vigia_query(l->v, "master", "status"));
+	int64_t now_ns = clock_wall_ns();
+	l->prefilled = true;
+	for (const struct figure_query *f = figure_queries; f->monitor; f++) {
+		struct msg *q = f->counter ? vigia_query(l->v, "monitor", "history") : NULL;
+		if (!q)
+			continue;
+		msg_set(q, "monitor", f->monitor);
+		msg_set(q, "metric", f->metric);
+		msg_set_int(q, "from", now_ns - PREFILL_S * SECOND);
+		msg_set_int(q, "to", now_ns);
+		int64_t id = ask(l, q);
+		l->past_first = l->past_n ? l->past_first : id;
+		l->past_n++;
+	}
+	l->past_left = l->past_n;
 }
 
 static void subscribe_figures(struct live *l)
@@ -247,10 +316,9 @@ static void subscribe_host(struct live *l)
 
 static void begin(struct live *l)
 {
-	ask_nodes(l);
+	ask_states(l);
 	subscribe_figures(l);
 	follow_events(l);
-	ask_problems(l);
 	if (*l->host)
 		subscribe_host(l);
 }
@@ -262,6 +330,8 @@ static void lose(struct live *l, const char *why)
 	client_close(l->v->client);
 	l->v->client = NULL;
 	l->nodes_id = l->problems_id = l->events_id = l->host_id = l->config_id = 0;
+	l->past_n = l->past_left = 0;
+	l->fresh = true;
 	free_texts(&l->coming, &l->coming_n);
 	l->lost_ns = l->lost_ns ? l->lost_ns : clock_wall_ns();
 	l->try_ns = clock_mono_ns() + SECOND / 2;
@@ -278,6 +348,7 @@ static void connect_again(struct live *l)
 	int r = client_open(&l->v->client, l->v->at, &why);
 	if (!r) {
 		l->lost_ns = 0;
+		l->stale = false;
 		begin(l);
 	} else if (*buf_str(&why)) {
 		snprintf(l->why, sizeof l->why, "%s", buf_str(&why));
@@ -307,14 +378,43 @@ int live_fd(const struct live *l)
 
 /* --- what comes --- */
 
+static bool of_past(const struct live *l, int64_t id)
+{
+	return id >= l->past_first && id < l->past_first + l->past_n;
+}
+
+static void end_states(struct live *l)
+{
+	if (l->nodes_id || l->problems_id)
+		return;
+	l->ready = l->fresh = true;
+	if (l->stale)
+		ask_states(l);
+	if (!l->prefilled && l->fleet.nodes.n <= PREFILL_NODES)
+		ask_past_figures(l);
+}
+
 static void take_end(struct live *l, int64_t id)
 {
 	if (id == l->nodes_id) {
 		fleet_list_end(&l->fleet);
 		l->nodes_id = 0;
+		end_states(l);
 	} else if (id == l->problems_id) {
 		end_problems(l);
+		end_states(l);
+	} else if (of_past(l, id) && !--l->past_left) {
+		fleet_past_rates(&l->fleet);
+		l->fresh = true;
 	}
+}
+
+static bool of_host_past(const struct live *l, int64_t id)
+{
+	for (const struct live_monitor *m = l->monitors; m; m = m->next)
+		if (m->history_id && m->history_id == id)
+			return true;
+	return false;
 }
 
 static void take(struct live *l, const struct msg *m)
@@ -328,11 +428,15 @@ static void take(struct live *l, const struct msg *m)
 	else if (id == l->problems_id)
 		take_problem(l, m);
 	else if (id == l->events_id)
-		l->stale = true;
+		ask_states(l);
 	else if (id == l->host_id)
 		take_host(l, m);
 	else if (id == l->config_id)
 		take_config(l, m);
+	else if (of_past(l, id))
+		fleet_take_past(&l->fleet, m);
+	else if (of_host_past(l, id))
+		take_past(l, m);
 	else if (!strcmp(m->name, "monitor") && !msg_field(m, "query"))
 		fleet_take_values(&l->fleet, m);
 }
@@ -357,10 +461,9 @@ void live_tick(struct live *l)
 	}
 	fleet_rates(&l->fleet);
 	step_host(l);
-	if (!l->stale && clock_mono_ns() < l->list_ns)
+	if (clock_mono_ns() < l->list_ns)
 		return;
-	ask_nodes(l);
-	ask_problems(l);
+	ask_states(l);
 }
 
 void live_watch(struct live *l, const char *host)

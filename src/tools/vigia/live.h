@@ -6,9 +6,9 @@
 #define VIGIA_TOOLS_LIVE_H
 
 #include "tools/vigia/fleet.h"
-#include "tools/vigia/vigia.h"
+#include "tools/vigia/rate.h"
 
-enum { LIVE_PAST = 40 };
+enum { LIVE_PAST = 60 };
 
 /* One metric of the host that is watched. */
 struct live_metric {
@@ -16,7 +16,8 @@ struct live_metric {
 	char *text; /* NULL: no value */
 	char *unit; /* "" for texts */
 	bool counter;
-	double value, before;
+	double value;
+	struct rate rate;	/* of a counter */
 	double past[LIVE_PAST]; /* newest last; of a counter what it grew a second; NAN: none */
 	struct live_monitor *monitor;
 };
@@ -36,7 +37,11 @@ struct live {
 	int64_t nodes_id, problems_id, events_id, host_id, config_id;
 	char **coming; /* problems of an answer that has not ended */
 	size_t coming_n;
-	bool stale;		 /* the list of nodes: something happened */
+	bool fresh;		 /* something came that is to be shown at once: for who draws to take back */
+	bool stale;		 /* nodes and problems: something happened since they were asked for */
+	bool prefilled;		 /* rates, from history */
+	int64_t past_first;	 /* the queries of history for that: their ids, and how many are under way */
+	int past_n, past_left;
 	int64_t try_ns, list_ns; /* monotonic: when next */
 };
 

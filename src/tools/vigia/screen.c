@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `vigia top`, full screen: views of what live.h keeps. Everything is drawn anew each second and after each
- * key; ncurses sends only what changed. */
+/* `vigia top`, full screen: views of what live.h keeps. Everything is drawn anew each second, after each key, and
+ * when a state changed; ncurses sends only what changed. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +19,13 @@ int attributes(enum tone tone)
 {
 	static const int plain[] = {0, 0, A_BOLD, A_BOLD | A_UNDERLINE, A_DIM, A_BOLD};
 	static const int colours[] = {0, COLOR_PAIR(1), COLOR_PAIR(2), COLOR_PAIR(3) | A_BOLD, A_DIM, A_BOLD};
-	return has_colors() ? colours[tone] : plain[tone];
+	return screen.colour ? colours[tone] : plain[tone];
 }
 
 static void start_colours(void)
 {
-	if (!has_colors())
+	screen.colour = screen.l->v->colour && has_colors();
+	if (!screen.colour)
 		return;
 	start_color();
 	use_default_colors();
@@ -59,15 +60,47 @@ void put_line(int y, int attribute, const char *text)
 	put(y, 0, COLS, false, attribute, text);
 }
 
+/* Lines: the title, the trouble from 4 on, the heading from 3 on, and the keys from 5 on. */
+int heading_line(void)
+{
+	return LINES < 3 ? -1 : LINES < 4 ? 1 : 2;
+}
+
 int body_first(void)
 {
-	return 3;
+	return LINES < 3 ? 1 : heading_line() + 1;
 }
 
 int body_lines(void)
 {
-	int n = LINES - body_first() - 1;
+	int n = LINES - body_first() - (LINES >= 5);
 	return n > 0 ? n : 0;
+}
+
+/* Bytes of the next line: as many words as fit, or as much of a long one. */
+static size_t line_of(const char *text)
+{
+	size_t n = text_fit(text, (size_t)COLS), words = n;
+	while (text[n] && words && text[words] != ' ')
+		words--;
+	return words ? words : n;
+}
+
+int put_wrapped(int y, int lines, int attribute, const char *text)
+{
+	struct buf b = BUF_INIT;
+	text_put(&b, text);
+	for (const char *s = buf_str(&b); *s && lines > 0; lines--) {
+		char line[1024];
+		size_t n = line_of(s);
+		snprintf(line, sizeof line, "%.*s", (int)n, s);
+		put_line(y++, attribute, line);
+		s += n + strspn(s + n, " ");
+		if (!n)
+			break;
+	}
+	buf_release(&b);
+	return y;
 }
 
 int draw_figure(int y, int x, const struct fleet_node *n, const struct figure *f, int more)
@@ -127,7 +160,7 @@ static void draw_title(void)
 		buf_puts(&b, "  PAUSED");
 	put_line(0, attributes(TONE_HEAD), buf_str(&b));
 	when_put_clock(&now, clock_wall_ns());
-	if (COLS >= 60)
+	if (COLS >= 60 && text_width(buf_str(&b)) + 10 <= (size_t)COLS)
 		put(0, COLS - 8, 8, true, 0, buf_str(&now));
 	buf_release(&b);
 	buf_release(&now);
@@ -158,21 +191,31 @@ static char *filter_of_view(void)
 	return screen.view == HOST ? screen.host_filter : screen.filter;
 }
 
+/* The most needed first: what does not fit is left out. */
+static void put_keys(struct buf *out)
+{
+	static const char *const keys[][10] = {
+	    [HOSTS] = {"q quit", "h help", "enter one host", "/ filter", "s sort", "p problems", "r reverse",
+		"space pause"},
+	    [HOST] = {"q quit", "esc back", "h help", "/ filter", "s sort", "p problems", "space pause"},
+	    [HELP] = {"any key goes back"},
+	    [PROBLEMS] = {"any key goes back"}};
+	for (const char *const *k = keys[screen.view]; *k; k++)
+		if (text_width(buf_str(out)) + strlen(*k) + 2 <= (size_t)COLS)
+			buf_putf(out, "%s%s", out->len ? "  " : "", *k);
+}
+
 static void draw_keys(void)
 {
-	static const char *const keys[] = {
-	    [HOSTS] = "enter one host  s sort  r reverse  / filter  p problems  space pause  h help  q quit",
-	    [HOST] = "esc back  / filter  space pause  h help  q quit",
-	    [HELP] = "any key goes back",
-	    [PROBLEMS] = "any key goes back"};
 	struct buf b = BUF_INIT;
+	bool filtered = (screen.view == HOSTS || screen.view == HOST) && *filter_of_view();
 	if (screen.typing)
 		buf_putf(&b, "filter: %s_", filter_of_view());
-	else if ((screen.view == HOSTS || screen.view == HOST) && *filter_of_view())
-		buf_putf(&b, "filter \"%s\"  %s", filter_of_view(), keys[screen.view]);
-	else
-		buf_puts(&b, keys[screen.view]);
-	if (LINES > 3)
+	else if (filtered)
+		buf_putf(&b, "filter \"%s\"", filter_of_view());
+	if (!screen.typing)
+		put_keys(&b);
+	if (LINES >= 5)
 		put_line(
 		    LINES - 1, screen.typing ? attributes(TONE_HEAD) : attributes(TONE_DIM), buf_str(&b));
 	buf_release(&b);
@@ -184,34 +227,50 @@ static const char *const help_lines[] = {
     "up down pgup pgdn home end   move (also k j)",
     "enter, right                 one host: all that its monitors measure",
     "esc, left, backspace         back",
-    "s                            sort by the next column; r turns the order around",
-    "n t c l m                    sort by name, state, CPU, load, memory",
     "/                            show only names that hold what you type, or fit it with * and ?",
+    "s                            sort by the next column; one host: by meaning, name, or what moves",
+    "r                            turn the order around",
+    "n t c l m                    sort by name, state, CPU, load, memory",
     "p                            what is wrong, and what to do",
     "space                        pause",
     "q                            quit",
     "",
     "CPU% is all processors together. Rates are of real networks and disks: loopback, bridges and",
     "partitions are left out. States: up; busy (its daemon lags); late (silent a while); down; left",
-    "(it said good-bye); not watched. In one host's view the charts show the last 40 periods, of",
-    "counters what they grew a second.",
+    "(it said good-bye); not watched. In one host's view counters show what they grow a second, counters",
+    "of seconds as a share of the time; the charts show the last 60 periods.",
     NULL,
 };
 
+/* How to ask the same daemon from elsewhere. */
+static void draw_address(int y)
+{
+	char line[300];
+	const char *at = screen.l->v->at ? screen.l->v->at : getenv("VIGIA_SOCKET");
+	if (!at || !*at)
+		return;
+	snprintf(line, sizeof line, "This daemon, from another terminal: vigia --at %s", at);
+	put_wrapped(y, 3, 0, line);
+}
+
 static void draw_help(void)
 {
-	put_line(2, A_BOLD, "Keys");
-	for (int i = 0; help_lines[i] && i < body_lines(); i++)
-		put_line(body_first() + i, 0, help_lines[i]);
+	int y = body_first(), end = y + body_lines();
+	put_line(heading_line(), A_BOLD, "Keys");
+	for (int i = 0; help_lines[i] && y < end; i++)
+		put_line(y++, 0, help_lines[i]);
+	if (y + 3 < end)
+		draw_address(y + 1);
 }
 
 static void draw_problems(void)
 {
-	put_line(2, A_BOLD, "What is wrong, and what to do");
-	for (size_t i = 0; i < screen.l->problems_n && (int)i < body_lines(); i++)
-		put_line(body_first() + (int)i, attributes(TONE_WARN), screen.l->problems[i]);
+	int y = body_first(), end = y + body_lines();
+	put_line(heading_line(), A_BOLD, "What is wrong, and what to do");
+	for (size_t i = 0; i < screen.l->problems_n && y < end; i++)
+		y = put_wrapped(y, end - y, attributes(TONE_WARN), screen.l->problems[i]);
 	if (!screen.l->problems_n)
-		put_line(body_first(), attributes(TONE_GOOD), "Nothing is wrong.");
+		put_line(y, attributes(TONE_GOOD), "Nothing is wrong.");
 }
 
 static void draw(void)
@@ -220,10 +279,9 @@ static void draw(void)
 	erase();
 	sort_hosts();
 	draw_title();
-	if (LINES > 1)
+	if (LINES >= 4)
 		draw_trouble();
-	if (LINES > 2)
-		views[screen.view]();
+	views[screen.view]();
 	draw_keys();
 	refresh();
 }
@@ -286,7 +344,7 @@ static void on_move(int key)
 				(long)moves[i].pages * (body_lines() > 2 ? body_lines() - 1 : 1));
 }
 
-enum { ESCAPE = 27 };
+enum { ESCAPE = 27, CONTROL_L = 12 };
 
 static void on_typing(int key)
 {
@@ -317,6 +375,8 @@ static void on_both(int key)
 		go(PROBLEMS);
 	else if (key == '/')
 		screen.typing = true;
+	else if (key == CONTROL_L)
+		clearok(stdscr, true);
 	else
 		on_move(key);
 }
@@ -345,14 +405,33 @@ static void on_host(int key)
 {
 	if (key == ESCAPE || key == KEY_LEFT || key == KEY_BACKSPACE || key == 127)
 		leave_host();
+	else if (key == 's')
+		screen.host_order = (screen.host_order + 1) % HOST_ORDERS;
 	else
 		on_both(key);
 }
 
+/* What hands know from htop. */
+static int familiar(int key)
+{
+	static const struct {
+		int key, ours;
+	} keys[] = {{KEY_F(1), 'h'}, {KEY_F(3), '/'}, {KEY_F(4), '/'}, {KEY_F(6), 's'}, {KEY_F(10), 'q'}, {'P', 'c'},
+	    {'M', 'm'}, {'N', 'n'}};
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+		if (keys[i].key == key)
+			return keys[i].ours;
+	return key;
+}
+
 static void on_key(int key)
 {
-	if (key == KEY_RESIZE)
+	if (key == KEY_RESIZE) {
+		clearok(stdscr, true); /* terminals differ in what they keep */
 		return;
+	}
+	if (!screen.typing)
+		key = familiar(key);
 	if (screen.typing)
 		on_typing(key);
 	else if (screen.view == HELP || screen.view == PROBLEMS)
@@ -391,21 +470,33 @@ static bool take_keys(void)
 	return any;
 }
 
+/* A frame: what comes in a crowd is drawn together. */
+enum { FRAME_NS = 50000000 };
+
+static bool is_due(int64_t *next_ns)
+{
+	int64_t now_ns = clock_mono_ns();
+	if (now_ns < *next_ns)
+		return false;
+	*next_ns = now_ns + 1000000000;
+	if (!screen.paused)
+		live_tick(screen.l);
+	return true;
+}
+
 static void loop(void)
 {
-	int64_t next_ns = 0;
-	bool ready = false;
+	int64_t next_ns = 0, drawn_ns = 0;
 	while (!screen.done && !top_stopped) {
-		wait_for(next_ns);
-		bool keys = take_keys(), first = screen.l->ready && !ready;
-		bool due = clock_mono_ns() >= next_ns;
-		if (due)
-			next_ns = clock_mono_ns() + 1000000000;
-		if (due && !screen.paused)
-			live_tick(screen.l);
-		ready = screen.l->ready;
-		if (keys || due || first)
-			draw();
+		int64_t frame_ns = drawn_ns + FRAME_NS;
+		wait_for(screen.l->fresh && frame_ns < next_ns ? frame_ns : next_ns);
+		bool keys = take_keys(), due = is_due(&next_ns);
+		bool fresh = screen.l->fresh && clock_mono_ns() >= frame_ns;
+		if (!keys && !due && !fresh)
+			continue;
+		screen.l->fresh = false;
+		draw();
+		drawn_ns = clock_mono_ns();
 	}
 }
 

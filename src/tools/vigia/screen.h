@@ -12,8 +12,9 @@ struct screen {
 	struct live *l;
 	enum view { HOSTS, HOST, HELP, PROBLEMS } view, back; /* back: where help leads back to */
 	struct order order;
+	enum host_order { BY_MEANING, BY_METRIC, BY_CHANGE, HOST_ORDERS } host_order;
 	char filter[64], host_filter[64];
-	bool typing, paused, done;
+	bool typing, paused, done, colour;
 	char selected[64];  /* the node, by name: it stays when others move */
 	size_t first, rows; /* hosts: the first shown; how many there are */
 	size_t metric;	    /* host: the first shown */
@@ -25,9 +26,12 @@ int attributes(enum tone tone);
 /* Escaped, cut to `width` and filled up to it. Returns x after it. */
 int put(int y, int x, int width, bool right, int attribute, const char *text);
 void put_line(int y, int attribute, const char *text);
-/* Between the headings and the keys. */
+/* The heading's line, and the lines between it and the keys. What is not needed goes first when lines are few. */
+int heading_line(void);
 int body_first(void);
 int body_lines(void);
+/* Broken between words; from y on, at most `lines`. Returns the line after it. */
+int put_wrapped(int y, int lines, int attribute, const char *text);
 /* Two blanks and the figure; a blank and a bar. `more`: attributes on top. */
 int draw_figure(int y, int x, const struct fleet_node *n, const struct figure *f, int more);
 int draw_bar(int y, int x, double share, int width, int attribute);
@@ -40,5 +44,6 @@ void draw_hosts(void);
 
 /* --- screen_host.c --- */
 void draw_host(void);
+const char *host_order_name(void);
 
 #endif

@@ -5,16 +5,20 @@
 
 #include "tools/vigia/screen.h"
 
-enum { NAME_MAX_WIDTH = 24, STATE_WIDTH = 11, BAR = 10 };
+enum { STATE_WIDTH = 11, BAR = 10 };
 
+static int figures_width(void);
+
+/* As wide as the longest, where the figures have room beside it. */
 static int name_width(void)
 {
-	size_t width = 8;
+	int room = COLS - 2 - STATE_WIDTH - figures_width();
+	size_t width = 8, most = room > 24 ? (size_t)room : COLS < 40 ? 8 : 24;
 	for (size_t i = 0; i < screen.l->fleet.nodes.n; i++) {
 		size_t n = strlen(fleet_at(&screen.l->fleet, i)->name);
 		width = n > width ? n : width;
 	}
-	return width < NAME_MAX_WIDTH ? (int)width : NAME_MAX_WIDTH;
+	return (int)(width < most ? width : most);
 }
 
 static int figures_width(void)
@@ -35,15 +39,15 @@ static void draw_heading(void)
 {
 	int name = name_width(), by = screen.order.figure;
 	int mark = A_BOLD | A_UNDERLINE;
-	int x = put(2, 0, name + 2, false, by == BY_NAME ? mark : (int)A_BOLD, "NODE");
-	x = put(2, x, STATE_WIDTH, false, by == BY_STATE ? mark : (int)A_BOLD, "STATE");
+	int x = put(heading_line(), 0, name + 2, false, by == BY_NAME ? mark : (int)A_BOLD, "NODE");
+	x = put(heading_line(), x, STATE_WIDTH, false, by == BY_STATE ? mark : (int)A_BOLD, "STATE");
 	for (int i = 0; figures[i].name; i++) {
 		if (x + 2 + figures[i].width > COLS)
 			return;
-		x = put(2, x, 2, false, A_BOLD, "");
-		x = put(2, x, figures[i].width, true, by == i ? mark : (int)A_BOLD, figures[i].heading);
+		x = put(heading_line(), x, 2, false, A_BOLD, "");
+		x = put(heading_line(), x, figures[i].width, true, by == i ? mark : (int)A_BOLD, figures[i].heading);
 		if (!i && with_bar())
-			x = put(2, x, BAR + 1, false, A_BOLD, "");
+			x = put(heading_line(), x, BAR + 1, false, A_BOLD, "");
 	}
 }
 

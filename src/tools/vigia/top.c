@@ -194,11 +194,12 @@ static int plain(struct live *l, const struct order *o, const char *filter, int6
 {
 	struct table *t = table_new(columns, l->v->format, table_flags(l->v, TABLE_STREAM));
 	bool told = false;
-	int64_t next_ns = 0;
+	int64_t next_ns = 0, begun_ns = clock_mono_ns();
 	while (!top_stopped && rounds) {
 		wait_for(l, next_ns ? next_ns : clock_mono_ns() + 100000000);
 		live_take(l);
-		bool waits = !l->ready && !l->lost_ns;
+		bool past = l->past_left && clock_mono_ns() < begun_ns + 1000000000;
+		bool waits = !next_ns && !l->lost_ns && (!l->ready || past);
 		if (waits || clock_mono_ns() < next_ns)
 			continue;
 		live_tick(l);

@@ -446,6 +446,41 @@ static void a_counter_that_began_anew_is_no_rate(void **state)
 	fleet_release(&f);
 }
 
+static struct msg *past(const char *metric, int64_t t1, const char *v1, int64_t t2, const char *v2)
+{
+	struct msg *m = msg_new("monitor");
+	msg_set(m, "node", "n1");
+	msg_set(m, "metric", metric);
+	for (int i = 0; i < 2; i++) {
+		struct msg *p = msg_child(m, "p");
+		msg_set_int(p, "t", i ? t2 : t1);
+		msg_set(p, "v", i ? v2 : v1);
+	}
+	return m;
+}
+
+static void history_makes_rates_before_a_second_period(void **state)
+{
+	struct fleet f = {0};
+	give(&f, node("n1", "up"));
+	give(&f, values("n1", "host", 10 * SEC, "cpu/idle", "100.00", "net/eth0/rx_bytes", "5000", NULL));
+	fleet_rates(&f);
+	struct msg *idle = past("cpu/idle", 8 * SEC, "98.00", 10 * SEC, "100.00");
+	struct msg *received = past("net/eth0/rx_bytes", 7 * SEC, "0", 8 * SEC, "1000");
+	fleet_take_past(&f, received);
+	fleet_take_past(&f, idle);
+	fleet_past_rates(&f);
+	fleet_rates(&f); /* the same period again changes nothing */
+	assert_float_equal(node_cpu(fleet_at(&f, 0)), 50, 1e-6);
+	assert_float_equal(node_rate(fleet_at(&f, 0), RATE_RECEIVED), 2000, 1e-6);
+	give(&f, values("n1", "host", 11 * SEC, "cpu/idle", "102.00", "net/eth0/rx_bytes", "5000", NULL));
+	fleet_rates(&f);
+	assert_float_equal(node_cpu(fleet_at(&f, 0)), 0, 1e-6);
+	msg_free(idle);
+	msg_free(received);
+	fleet_release(&f);
+}
+
 static void the_dead_have_no_figures(void **state)
 {
 	struct fleet f = {0};
@@ -662,6 +697,7 @@ int main(void)
 	    cmocka_unit_test(long_tables_are_not_kept),
 	    cmocka_unit_test(rates_come_from_counters),
 	    cmocka_unit_test(a_counter_that_began_anew_is_no_rate),
+	    cmocka_unit_test(history_makes_rates_before_a_second_period),
 	    cmocka_unit_test(the_dead_have_no_figures),
 	    cmocka_unit_test(who_is_no_longer_listed_goes),
 	    cmocka_unit_test(sorting_and_filtering),
