@@ -6,9 +6,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/host.h"
 #include "os/lock.h"
 #include "os/log.h"
@@ -73,6 +76,59 @@ static void clocks_go_on(void **state)
 
 	assert_true(b >= a && b - a < 1000000000);
 	assert_true(clock_wall_ns() > 1700000000LL * 1000000000);
+}
+
+/* --- files ------------------------------------------------------------------------------------------------------ */
+
+static int synced;
+
+/* In libc's place, for all of this program. */
+int fsync(int fd)
+{
+	synced++;
+	return fdatasync(fd);
+}
+
+static const char *contents(const char *file)
+{
+	static char text[100];
+	FILE *f = fopen(file, "r");
+	size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+
+	if (f)
+		fclose(f);
+	text[n] = '\0';
+	return text;
+}
+
+static void a_file_is_replaced_whole_and_on_disk(void **state)
+{
+	struct stat st;
+
+	synced = 0;
+	assert_int_equal(file_replace(in_dir("small"), "first\n"), 0);
+	assert_int_equal(synced, 2); /* the file, and the directory that names it */
+	assert_int_equal(file_replace(path, "second\n"), 0);
+	assert_string_equal(contents(path), "second\n");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(file_replace(in_dir("no/such"), ""), -ENOENT);
+}
+
+static void a_file_that_can_not_be_replaced_stays_as_it_was(void **state)
+{
+	struct rlimit before, small = {.rlim_cur = 4};
+
+	assert_int_equal(file_replace(in_dir("small"), "old"), 0);
+	getrlimit(RLIMIT_FSIZE, &before);
+	small.rlim_max = before.rlim_max;
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &small);
+	int r = file_replace(path, "longer than the disk");
+	setrlimit(RLIMIT_FSIZE, &before);
+	assert_int_equal(r, -EFBIG);
+	assert_string_equal(contents(path), "old");
+	assert_int_equal(access(in_dir("small.new"), F_OK), -1);
 }
 
 /* --- paths ------------------------------------------------------------------------------------------------------ */
@@ -445,6 +501,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(clocks_go_on),
+	    cmocka_unit_test(a_file_is_replaced_whole_and_on_disk),
+	    cmocka_unit_test(a_file_that_can_not_be_replaced_stays_as_it_was),
 	    cmocka_unit_test(xdg_decides_where_things_lie),
 	    cmocka_unit_test(a_user_has_his_own_places),
 	    cmocka_unit_test(a_directory_is_made_for_its_owner_alone),

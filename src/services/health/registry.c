@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "os/file.h"
 #include "os/secret.h"
 #include "services/health/health.h"
 
@@ -60,29 +61,16 @@ static int load(struct registry *r, FILE *f)
 	return e;
 }
 
-static int write_all(const struct registry *r, FILE *f)
+static int put_in_order(struct registry *r)
 {
+	struct buf text = BUF_INIT;
 	for (size_t i = 0; i < r->entries.n; i++) {
 		const struct entry *e = r->entries.things[i];
 		if (*e->hash)
-			fprintf(f, "%s %s\n", e->name, e->hash);
+			buf_putf(&text, "%s %s\n", e->name, e->hash);
 	}
-	return fflush(f) || fsync(fileno(f)) ? -errno : 0;
-}
-
-static int put_in_order(struct registry *r)
-{
-	char *fresh;
-	if (asprintf(&fresh, "%s.new", r->path) < 0)
-		return -ENOMEM;
-	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
-	int e = f ? write_all(r, f) : -errno;
-	if (f)
-		fclose(f);
-	if (!e && rename(fresh, r->path))
-		e = -errno;
-	free(fresh);
+	int e = text.failed ? -ENOMEM : file_replace(r->path, buf_str(&text));
+	buf_release(&text);
 	return e;
 }
 

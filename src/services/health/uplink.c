@@ -6,17 +6,17 @@
  * a master that was restarted without a good-bye.
  */
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "heartbeat/heartbeat.h"
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/host.h"
 #include "os/log.h"
 #include "os/secret.h"
@@ -55,21 +55,12 @@ static void read_secret(struct uplink *u, char *ret_secret)
 	u->first_boot = boot ? boot : u->health->boot;
 }
 
-static int write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	int r = fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fsync(fd) ? -errno : 0;
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
 static void write_secret(struct uplink *u, const char *secret)
 {
 	char text[SECRET_SIZE + 24], *path = secret_path(u);
 	u->first_boot = u->health->boot;
 	snprintf(text, sizeof text, "%.32s %lld\n", secret, (long long)u->first_boot);
-	int r = path ? write_file(path, text) : -ENOMEM;
+	int r = path ? file_replace(path, text) : -ENOMEM;
 	if (r)
 		log_event(LOG_ERR, "uplink", "the secret that %s gave can't be stored: %s", u->address, strerror(-r));
 	free(path);
