@@ -173,6 +173,39 @@ def test_metrics_that_come_and_go_reach_the_master_and_disturb_nothing(five):
         assert points("b") == ["2"] and points("c") == ["4"]
 
 
+def secret_of(d):
+    """What its master gave this node."""
+    name = next(f for f in os.listdir(d.state) if f.startswith("master.") and f.endswith(".secret"))
+    with open(os.path.join(d.state, name)) as f:
+        return f.read().split()[0]
+
+
+def test_a_node_whose_state_was_set_back_comes_back_by_itself(daemon):
+    """Its master has seen a later life of it: it is told so, and takes the number after that one."""
+    port = free_port()
+    master = daemon(f'listen = {{"127.0.0.1:{port}"}}\n', name="m")
+    conf = f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\n'
+    node = daemon(conf, name="n")
+    up = lambda: master.node("n") and master.node("n").state == "up"
+    wait_for(up, 10, "n up")
+    node.stop()
+    later = time.time_ns() + 3600 * 10**9
+    with Node(("127.0.0.1", port), "n", secret=secret_of(node), boot=later) as ghost:
+        ghost.add("host", [Metric("load/1min", scale=2)])
+        ghost.connect()
+        node.start()
+        wait_for(lambda: "another vigiad" in node.vigia("status", "--brief", check=False).stdout, 10, "a cause")
+        assert master.node("n").state == "up" and not ghost.closed, "whoever is connected stays"
+    wait_for(up, 10, "n up again")
+    with node.client() as c, master.client() as m:
+        assert c.info().boot == later + 1
+        wait_for(lambda: m.monitors(node="n", monitor="host").one().state == "current", 10, "its values at the master")
+    node.kill()
+    node.start()
+    with node.client() as c:
+        assert c.info().boot > later + 1, "kept on disk"
+
+
 def numbers(d, node):
     with d.client() as c:
         return [int(v) for s in c.history("n", node=node) for _, v in s.points]

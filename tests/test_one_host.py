@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 
 from cluster import Daemon, PREFIX, wait_for
@@ -52,10 +53,19 @@ def test_ends_cleanly_and_leaves_no_process_behind(daemon):
 
 def test_a_second_one_in_the_same_place_is_refused(daemon):
     d = daemon()
-    p = __import__("subprocess").run([f"{PREFIX}/sbin/vigiad", "--config", d.conf], env=d.env(), capture_output=True,
+    p = subprocess.run([f"{PREFIX}/sbin/vigiad", "--config", d.conf], env=d.env(), capture_output=True,
                                      text=True, timeout=10)
     assert p.returncode == 1 and str(d.pid) in p.stderr
     assert d.answers()
+
+
+def test_one_that_shares_only_the_state_directory_is_refused_too(daemon, tmp_path):
+    d = daemon()
+    other = tmp_path / "runtime"
+    other.mkdir(mode=0o700)
+    p = subprocess.run([f"{PREFIX}/sbin/vigiad", "--config", d.conf], env=dict(d.env(), XDG_RUNTIME_DIR=str(other)),
+                       capture_output=True, text=True, timeout=10)
+    assert p.returncode == 1 and str(d.pid) in p.stderr and d.state in p.stderr
 
 
 def test_a_monitor_that_dies_is_started_again(daemon):

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf/conf.h"
@@ -29,7 +30,7 @@ struct daemon {
 	struct conf *conf;
 	char *conf_file, *runtime, *state, *history_path;
 	struct helper *helper;
-	int lock;
+	int runtime_lock, state_lock;
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listeners_n;
 	uv_signal_t term, interrupt, hup;
@@ -38,7 +39,7 @@ struct daemon {
 	bool stopping;
 };
 
-static struct daemon d = {.lock = -1};
+static struct daemon d = {.runtime_lock = -1, .state_lock = -1};
 
 static int query_reload(struct call *c);
 
@@ -351,6 +352,12 @@ static int open_helper(struct buf *why)
 	return helper_open(helper, dirs, 2, &d.helper, why);
 }
 
+static bool is_same_place(const char *a, const char *b)
+{
+	struct stat of_a, of_b;
+	return !stat(a, &of_a) && !stat(b, &of_b) && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
 static int prepare_places(struct buf *why)
 {
 	int r = paths_runtime(&d.runtime, why);
@@ -361,31 +368,12 @@ static int prepare_places(struct buf *why)
 	if (!r)
 		r = paths_make(d.state, why);
 	if (!r)
-		r = lock_take(d.runtime, &d.lock, why);
+		r = lock_take(d.runtime, &d.runtime_lock, why);
+	if (!r && !is_same_place(d.runtime, d.state))
+		r = lock_take(d.state, &d.state_lock, why);
 	if (!r && asprintf(&d.history_path, "%s/history.db", d.state) < 0)
 		r = -ENOMEM;
 	return r;
-}
-
-/* This life's name: later than any before, whatever the clock says. */
-static int64_t next_boot(void)
-{
-	char path[4200];
-	long long last = 0;
-	int64_t now = clock_wall_ns();
-	snprintf(path, sizeof path, "%s/boot", d.state);
-	FILE *f = fopen(path, "re");
-	if (f && fscanf(f, "%lld", &last) != 1)
-		last = 0;
-	if (f)
-		fclose(f);
-	int64_t boot = now > last ? now : last + 1;
-	f = fopen(path, "we");
-	if (f) {
-		fprintf(f, "%lld\n", (long long)boot);
-		fclose(f);
-	}
-	return boot;
 }
 
 static void raise_descriptor_limit(void)
@@ -407,7 +395,7 @@ static int serve(struct buf *why)
 	d.health.helper = d.helper;
 	int r = core_start(&d.core, &d.loop, d.conf->name, services, &limits);
 	if (!r)
-		r = health_start(&d.health, &d.core, &o, next_boot());
+		r = health_start(&d.health, &d.core, &o);
 	free_list(masters);
 	if (!r)
 		r = watch_sources();
@@ -429,7 +417,8 @@ static void release(void)
 {
 	health_release(&d.health);
 	helper_close(d.helper);
-	lock_drop(d.runtime, d.lock);
+	lock_drop(d.state, d.state_lock);
+	lock_drop(d.runtime, d.runtime_lock);
 	conf_free(d.conf);
 	free(d.runtime);
 	free(d.state);

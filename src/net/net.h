@@ -24,6 +24,8 @@ struct net {
 	uv_check_t check;
 	uv_idle_t busy; /* on while there is output that the loop must not sleep over */
 	struct stream *dirty; /* have output since the last turn */
+	void (*before_output)(void *data); /* what must be done before a turn's output leaves; NULL: nothing */
+	void *before_data;
 	char read_buffer[65536];
 };
 

@@ -114,6 +114,26 @@ static void what_is_put_in_one_turn_leaves_in_one_piece(void **state)
 	stream_close(a.stream);
 }
 
+static void nothing_left_yet(void *data)
+{
+	char byte;
+	assert_int_equal(recv(a.fd, &byte, 1, MSG_PEEK), -1);
+	++*(int *)data;
+}
+
+static void what_must_be_done_first_is_done_before_a_turns_output_leaves(void **state)
+{
+	char byte;
+	int done = 0;
+	net.before_output = nothing_left_yet;
+	net.before_data = &done;
+	buf_puts(stream_out(a.stream), "secret");
+	UNTIL(a.drained);
+	assert_int_equal(done, 1);
+	assert_int_equal(recv(a.fd, &byte, 1, 0), 1);
+	stream_close(a.stream);
+}
+
 static void much_arrives_in_order_though_the_kernel_takes_little(void **state)
 {
 	enum { N = 1000000 };
@@ -384,6 +404,7 @@ int main(void)
 	two_addresses = name_two_addresses();
 	const struct CMUnitTest tests[] = {
 	    T(what_is_put_in_one_turn_leaves_in_one_piece),
+	    T(what_must_be_done_first_is_done_before_a_turns_output_leaves),
 	    T(much_arrives_in_order_though_the_kernel_takes_little),
 	    T(finishing_delivers_first_and_then_ends),
 	    T(who_does_not_read_is_not_waited_for_long),

@@ -277,6 +277,8 @@ static void on_busy(uv_idle_t *handle)
 /* Who streams to a fast reader has more as soon as this has left: others get a turn in between. */
 void net_flush(struct net *net)
 {
+	if (net->dirty && net->before_output)
+		net->before_output(net->before_data);
 	for (int i = 0; i < 8 && net->dirty; i++)
 		flush_dirty(net);
 	if (net->dirty)
@@ -299,6 +301,7 @@ int net_start(struct net *net, uv_loop_t *loop)
 {
 	net->loop = loop;
 	net->dirty = NULL;
+	net->before_output = NULL;
 	uv_prepare_init(loop, &net->prepare);
 	uv_check_init(loop, &net->check);
 	uv_idle_init(loop, &net->busy);

@@ -27,7 +27,8 @@ static long holder(int fd)
 static int explain(const char *dir, const char *file, int fd, int error, struct buf *why)
 {
 	if (why && error == EWOULDBLOCK)
-		buf_putf(why, "another vigiad (process %ld) runs in %s", holder(fd), dir);
+		buf_putf(why, "another vigiad (process %ld) has its files in %s; to run two on one host, give each its own"
+		    " XDG_RUNTIME_DIR and XDG_STATE_HOME", holder(fd), dir);
 	else if (why)
 		buf_putf(why, "%s: %s", file, strerror(error));
 	return error == EWOULDBLOCK ? -EBUSY : -error;
@@ -81,6 +82,8 @@ void lock_drop(const char *dir, int fd)
 {
 	char file[PATH_MAX];
 
+	if (fd < 0)
+		return;
 	if (file_in(dir, file) == 0)
 		unlink(file);
 	close(fd);

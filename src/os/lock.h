@@ -10,6 +10,7 @@
 
 /* The descriptor holds the lock. -EBUSY: another has it, and `why` (may be NULL) names it. */
 int lock_take(const char *dir, int *ret_fd, struct buf *why);
+/* fd negative: nothing was taken. */
 void lock_drop(const char *dir, int fd);
 
 #endif

@@ -71,7 +71,7 @@ struct health {
 
 /* --- service.c --- */
 extern const struct service health_service;
-int health_start(struct health *h, struct core *core, const struct health_options *o, int64_t boot);
+int health_start(struct health *h, struct core *core, const struct health_options *o);
 /* Tells masters and clients good-bye; the history is closed by health_release, after the loop. */
 void health_stop(struct health *h);
 void health_release(struct health *h);
@@ -116,8 +116,10 @@ int registry_open(struct registry **ret, const char *path);
 void registry_close(struct registry *r);
 /* The secret's hash known for "node NAME" or "monitor NAME", or NULL. */
 const char *registry_find(const struct registry *r, const char *kind, const char *name);
-/* A new secret for it, on disk before it returns. secret: 33 bytes. */
+/* A new secret for it, 33 bytes, safe from this daemon's death; from a power cut after registry_sync(). */
 int registry_issue(struct registry *r, const char *kind, const char *name, char *ret_secret);
+/* On disk with all that was issued and forgotten, before anybody is told: called at the end of each turn. */
+int registry_sync(struct registry *r);
 bool registry_check(const struct registry *r, const char *kind, const char *name, const char *secret);
 /* Every name of that kind with a secret. */
 void registry_each(const struct registry *r, const char *kind, void (*fn)(void *data, const char *name), void *data);
@@ -200,6 +202,10 @@ void query_events_over(struct call *c);
 /* --- self.c: the daemon is its own monitor `vigia` --- */
 int self_start(struct health *h);
 void self_stop(struct health *h);
+
+/* --- boot.c --- */
+/* A number for this life: later than all before in this state directory, than `after`, and on disk. */
+int64_t boot_next(const char *directory, int64_t after);
 
 /* --- loading.c: what was known before this start --- */
 int loading_run(struct health *h);

@@ -217,7 +217,7 @@ static int on_row(struct peer *p, const struct xml_row *row)
 	if (r)
 		return r;
 	struct period period = {.at = next_position(h, m), .time_ns = when(row->time_ns),
-	    .full = row->full || m->at.boot != h->boot, .text = row->text, .len = row->len};
+	    .full = row->full, .text = row->text, .len = row->len};
 	r = take(h, p, &period, "bad-row");
 	if (r)
 		return r;

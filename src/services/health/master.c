@@ -152,6 +152,22 @@ static void put_rules(struct msg *m, const struct health *h, const struct node *
 	msg_set_int(m, "down", rules.down_ns / 1000000);
 }
 
+/* The daemon's clock or state directory was set back: told the number, it can go on from there. While another one is
+ * connected under the name it is not: the two would throw each other out for ever. */
+static int refuse_old_boot(struct call *c, const struct node *n)
+{
+	if (n->link)
+		return refuse(c, "old-boot", "another vigiad is connected under this name and with its secret: were this "
+					     "host's files copied from it? Stop one, or give one a name and state of its own");
+	struct msg *m = call_answer(c, "node");
+	if (m) {
+		msg_set(m, "name", n->name);
+		msg_set_int(m, "boot", n->boot);
+	}
+	call_send(c, m);
+	return refuse(c, "old-boot", "boot is lower than that of the last registration: come back with a higher one");
+}
+
 int query_node_register(struct call *c)
 {
 	struct health *h = health_of(c->peer);
@@ -164,10 +180,12 @@ int query_node_register(struct call *c)
 	if (check_name(c, name))
 		return -1;
 	const struct node *known = cluster_find(&h->cluster, name);
-	if (boot < 1 || (known && boot < known->boot))
-		return refuse(c, "old-boot", "boot is below 1 or lower than that of the last registration");
+	if (boot < 1)
+		return refuse(c, "old-boot", "boot is below 1");
 	if (secret_for(c, name, secret))
 		return -1;
+	if (known && boot < known->boot)
+		return refuse_old_boot(c, known);
 	struct node *n = cluster_node(&h->cluster, name);
 	if (!n)
 		return refuse(c, "failed", "no memory");

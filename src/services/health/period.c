@@ -33,8 +33,9 @@ static bool follows(const struct recent *r, struct history_position before)
 static void keep_for_masters(struct health *h, struct monitor *m, const struct period *p,
     struct history_position before)
 {
-	if (m->recent && !follows(m->recent, before)) {
-		recent_free(m->recent); /* there were no masters for a while: the disk has what came meanwhile */
+	/* There were no masters for a while, or this life was numbered anew: the disk has what came before. */
+	if (m->recent && (!follows(m->recent, before) || p->at.boot != before.boot)) {
+		recent_free(m->recent);
 		m->recent = NULL;
 	}
 	if (!m->recent)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A line a secret: "node NAME HASH", or "node NAME -" when forgotten; the last line about a name counts. Appending
- * one line is one write; ten thousand nodes register without a rewrite. The file is put in order at each start. */
+ * one line is one write, and all of a turn of the loop are one wait for the disk; ten thousand nodes register without
+ * a rewrite. The file is put in order at each start. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@ struct registry {
 	struct names entries;
 	char *path;
 	int fd;
+	bool unsynced;
 };
 
 static char *key_of(const char *kind, const char *name)
@@ -135,8 +137,17 @@ static int store(struct registry *r, const char *kind, const char *name, const c
 		/* Half a line would take the next one's name. */
 		return end < 0 || ftruncate(r->fd, end) ? -EIO : e;
 	}
+	r->unsynced = true;
 	char *key = key_of(kind, name);
 	return key ? put(r, key, hash) : -ENOMEM;
+}
+
+int registry_sync(struct registry *r)
+{
+	if (!r->unsynced)
+		return 0;
+	r->unsynced = false;
+	return fdatasync(r->fd) ? -errno : 0;
 }
 
 int registry_issue(struct registry *r, const char *kind, const char *name, char *ret_secret)

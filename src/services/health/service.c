@@ -167,6 +167,14 @@ static void on_second(uv_timer_t *timer)
 
 /* --- start and end --- */
 
+static void sync_registry(void *data)
+{
+	struct health *h = data;
+	int r = registry_sync(h->registry);
+	if (r)
+		log_event(LOG_ERR, "registry", "a power cut may cost secrets that were just given: %s", strerror(-r));
+}
+
 static int open_registry(struct health *h)
 {
 	char *path;
@@ -189,18 +197,20 @@ static void self_facts(struct node *n)
 	n->since_ns = clock_wall_ns();
 }
 
-int health_start(struct health *h, struct core *core, const struct health_options *o, int64_t boot)
+int health_start(struct health *h, struct core *core, const struct health_options *o)
 {
 	h->core = core;
 	h->options = *o;
 	h->options.name = core->name;
-	h->boot = boot;
+	h->boot = boot_next(o->state_directory, 0);
 	core->context = h;
 	int r = cluster_init(&h->cluster, o->name);
 	if (!r)
 		r = open_registry(h);
 	if (r)
 		return r;
+	core->net.before_output = sync_registry;
+	core->net.before_data = h;
 	self_facts(h->cluster.self);
 	uv_async_init(core->net.loop, &h->history_wake, on_news);
 	uv_timer_init(core->net.loop, &h->second);

@@ -406,8 +406,23 @@ static void take_rules(struct uplink *u, const struct msg *m)
 		u->rules.interval_ns = 0;
 }
 
+/* This master has seen a later life than ours: the clock or the state directory was set back. */
+static void take_later_boot(struct uplink *u, int64_t seen)
+{
+	struct health *h = u->health;
+	if (seen < h->boot || seen == INT64_MAX)
+		return;
+	h->boot = boot_next(h->options.state_directory, seen);
+	u->wait_ms = RETRY_FIRST_MS;
+	log_event(LOG_WARNING, "uplink", "master %s knows a later life of this node: from now on this one is %lld",
+	    u->address, (long long)h->boot);
+}
+
 static void on_node(struct uplink *u, const struct msg *m)
 {
+	int64_t boot;
+	if (!msg_get_int(m, "boot", &boot))
+		take_later_boot(u, boot);
 	if (*msg_get(m, "secret", ""))
 		write_secret(u, msg_get(m, "secret", ""));
 	take_rules(u, m);

@@ -46,7 +46,7 @@ struct uplink {
 	int64_t wait_ms;
 	int64_t reach_ns; /* the last attempt's begin */
 	int64_t first_boot; /* our life in which this master first took us: it is owed all since */
-	char why[160];	    /* not connected because */
+	char why[240];	    /* not connected because */
 	char master[64];
 	struct cursor *cursors;
 	struct uplink *next;
