@@ -38,8 +38,8 @@ class Daemon:
     """One vigiad with places of its own."""
     started = []  # of this test
 
-    def __init__(self, directory, conf="", name="n1", netns=None):
-        self.directory, self.name, self.netns = os.path.join(directory, name), name, netns
+    def __init__(self, directory, conf="", name="n1", netns=None, prefix=PREFIX):
+        self.directory, self.name, self.netns, self.prefix = os.path.join(directory, name), name, netns, prefix
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self.conf = os.path.join(self.directory, "vigia.conf")
         self.log = os.path.join(self.directory, "log")
@@ -59,7 +59,7 @@ class Daemon:
     def start(self, wait=True):
         if self not in Daemon.started:
             Daemon.started.append(self)
-        command = [f"{PREFIX}/sbin/vigiad", "--foreground", "--config", self.conf]
+        command = [f"{self.prefix}/sbin/vigiad", "--foreground", "--config", self.conf]
         if self.netns:
             command = ["ip", "netns", "exec", self.netns, *command]
         with open(self.log, "a") as log:

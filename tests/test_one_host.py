@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One daemon, alone: node and master of itself."""
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,10 @@ LOAD = [Metric("load/1min", "gauge", "1", scale=2, doc="")]
 def events(d, kind):
     with d.client() as c:
         return [e for e in c.events() if e.event == kind]
+
+
+def status(d):
+    return d.vigia("status", "--brief", check=False).stdout
 
 
 def test_shows_real_values_within_a_second_of_its_start(tmp_path):
@@ -74,6 +79,35 @@ def test_a_monitor_that_dies_is_started_again(daemon):
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: d.child("host") not in (None, first), 5, "another host monitor")
     assert events(d, "monitor-ended")
+
+
+def test_a_killed_helper_is_replaced_and_its_monitors_live_once(daemon):
+    d = daemon()
+    first, helper = wait_for(lambda: d.child("host"), 5), d.child("vigia-helper")
+    os.kill(helper, signal.SIGKILL)
+    wait_for(lambda: d.child("host") not in (None, first), 5, "another host monitor")
+    wait_for(lambda: not os.path.exists(f"/proc/{first}"), 5, "the first one's end")
+    assert not os.path.exists(f"/proc/{helper}"), "reaped"
+    assert "signal 9" in events(d, "helper-lost")[0].text and events(d, "helper-found")
+    wait_for(lambda: d.vigia("status", "--brief", check=False).returncode == 0, 10, "nothing wrong any more")
+
+
+def test_while_there_is_no_helper_status_says_so_and_why(tmp_path):
+    prefix = str(tmp_path / "prefix")
+    shutil.copytree(PREFIX, prefix, symlinks=True)
+    program = f"{prefix}/libexec/vigia/vigia-helper"
+    d = Daemon(str(tmp_path), "listen = {}\nmonitor host { }\n", prefix=prefix).start()
+    try:
+        wait_for(lambda: d.child("host"), 5)
+        os.rename(program, program + ".away")
+        os.kill(d.child("vigia-helper"), signal.SIGKILL)
+        wait_for(lambda: "can't be started" in status(d), 5, "the cause")
+        assert program in status(d).replace("/sbin/..", "") and "No such file" in status(d)
+        os.rename(program + ".away", program)
+        wait_for(lambda: d.child("host"), 5, "the monitor again")
+        wait_for(lambda: "helper" not in status(d), 5)
+    finally:
+        d.stop()
 
 
 def test_a_stopped_monitor_shows_as_late_with_its_last_values_old(daemon):

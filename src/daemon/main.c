@@ -14,7 +14,6 @@
 #include "conf/conf.h"
 #include "core/core.h"
 #include "os/clock.h"
-#include "os/helper.h"
 #include "os/lock.h"
 #include "os/log.h"
 #include "os/notify.h"
@@ -29,12 +28,10 @@ struct daemon {
 	struct health health;
 	struct conf *conf;
 	char *conf_file, *runtime, *state, *history_path;
-	struct helper *helper;
 	int runtime_lock, state_lock;
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listeners_n;
 	uv_signal_t term, interrupt, hup;
-	uv_poll_t helper_poll;
 	uv_timer_t watchdog, minute;
 	bool stopping;
 };
@@ -262,7 +259,6 @@ static void stop(void)
 	uv_close((uv_handle_t *)&d.hup, NULL);
 	uv_close((uv_handle_t *)&d.watchdog, NULL);
 	uv_close((uv_handle_t *)&d.minute, NULL);
-	uv_close((uv_handle_t *)&d.helper_poll, NULL);
 }
 
 static void on_end_signal(uv_signal_t *handle, int number)
@@ -277,19 +273,6 @@ static void on_hup(uv_signal_t *handle, int number)
 	buf_release(&errors);
 }
 
-static void on_helper(uv_poll_t *poll, int status, int events)
-{
-	struct helper_notice notice;
-	int r;
-	while ((r = helper_read(d.helper, &notice)) > 0)
-		supervise_notice(&d.health, &notice);
-	if (r < 0) {
-		uv_poll_stop(poll);
-		event_put(&d.health, "helper-lost", d.core.name, NULL,
-		    "vigia-helper has ended, and with it the monitors: restart vigiad");
-	}
-}
-
 static void on_watchdog(uv_timer_t *timer)
 {
 	notify_watchdog();
@@ -301,7 +284,7 @@ static void on_minute(uv_timer_t *timer)
 	malloc_trim(0); /* what a crowd of connections took goes back once they are gone */
 }
 
-static int watch_sources(void)
+static void watch_sources(void)
 {
 	int64_t watchdog_ms = notify_watchdog_ns() / 2000000;
 	uv_signal_init(&d.loop, &d.term);
@@ -315,8 +298,6 @@ static int watch_sources(void)
 	uv_timer_start(&d.minute, on_minute, 60000, 60000);
 	if (watchdog_ms > 0)
 		uv_timer_start(&d.watchdog, on_watchdog, (uint64_t)watchdog_ms, (uint64_t)watchdog_ms);
-	int r = uv_poll_init(&d.loop, &d.helper_poll, helper_fd(d.helper));
-	return r ? r : uv_poll_start(&d.helper_poll, UV_READABLE, on_helper);
 }
 
 /* --- starting --- */
@@ -349,7 +330,7 @@ static int open_helper(struct buf *why)
 		return r;
 	snprintf(own, sizeof own, "%s/monitors", d.state);
 	const char *const dirs[] = {entries, own};
-	return helper_open(helper, dirs, 2, &d.helper, why);
+	return starter_open(&d.health.starter, helper, dirs, why);
 }
 
 static bool is_same_place(const char *a, const char *b)
@@ -392,13 +373,11 @@ static int serve(struct buf *why)
 	struct core_limits limits = limits_of(d.conf);
 	raise_descriptor_limit();
 	uv_loop_init(&d.loop);
-	d.health.helper = d.helper;
 	int r = core_start(&d.core, &d.loop, d.conf->name, services, &limits);
 	if (!r)
 		r = health_start(&d.health, &d.core, &o);
 	free_list(masters);
-	if (!r)
-		r = watch_sources();
+	watch_sources();
 	if (!r)
 		r = listen_all(d.conf);
 	if (!r)
@@ -416,7 +395,6 @@ static int serve(struct buf *why)
 static void release(void)
 {
 	health_release(&d.health);
-	helper_close(d.helper);
 	lock_drop(d.state, d.state_lock);
 	lock_drop(d.runtime, d.runtime_lock);
 	conf_free(d.conf);

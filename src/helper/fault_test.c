@@ -59,6 +59,10 @@ FAULT(fstat, int, (int fd, struct stat *st), (fd, st))
 FAULT(fstatat, int, (int dir, const char *name, struct stat *st, int flags), (dir, name, st, flags))
 FAULT(pipe2, int, (int fds[2], int flags), (fds, flags))
 FAULT(fork, pid_t, (void), ())
+static int fault_prctl(int option, ...)
+{
+	return fails(INDEX(prctl)) ? -1 : real.prctl(option, SIGKILL); /* PR_SET_PDEATHSIG is all that is asked */
+}
 FAULT(setpgid, int, (pid_t pid, pid_t group), (pid, group))
 FAULT(dup2, int, (int from, int to), (from, to))
 FAULT(chdir, int, (const char *path), (path))
@@ -73,8 +77,8 @@ FAULT(read, ssize_t, (int fd, void *bytes, size_t n), (fd, bytes, n))
 FAULT(waitid, int, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options))
 FAULT(kill, int, (pid_t pid, int signal), (pid, signal))
 
-static const struct sys faulty = {fault_open, fault_fstat, fault_fstatat, fault_pipe2, fault_fork, fault_setpgid, fault_dup2,
-    fault_chdir, fault_execveat, fault_sigprocmask, fault_signalfd, fault_poll, fault_recvmsg, fault_send, fault_read,
+static const struct sys faulty = {fault_open, fault_fstat, fault_fstatat, fault_pipe2, fault_fork, fault_prctl, fault_setpgid,
+    fault_dup2, fault_chdir, fault_execveat, fault_sigprocmask, fault_signalfd, fault_poll, fault_recvmsg, fault_send, fault_read,
     fault_waitid, fault_kill};
 
 _Noreturn static void be_helper(int socket)

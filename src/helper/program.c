@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "helper/sys.h"
@@ -49,9 +50,15 @@ static void execute(int dir, const char *name)
 		sys.execveat(dir, name, argv, envp, AT_SYMLINK_NOFOLLOW);
 }
 
-_Noreturn static void become(int dir, const char *name, int fd, int err, int status)
+/* Killed, the helper could end nobody: so the kernel does, and no program lives on beside its successor. */
+static bool end_with(pid_t parent)
 {
-	bool ok = sys.setpgid(0, 0) == 0 && reset_signals() == 0 && sys.dup2(fd, 0) == 0 && sys.dup2(fd, 1) == 1 &&
+	return sys.prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
+}
+
+_Noreturn static void become(int dir, const char *name, int fd, int err, int status, pid_t parent)
+{
+	bool ok = end_with(parent) && sys.setpgid(0, 0) == 0 && reset_signals() == 0 && sys.dup2(fd, 0) == 0 && sys.dup2(fd, 1) == 1 &&
 	    sys.dup2(err, 2) == 2 && sys.chdir("/") == 0 && close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
 
 	if (ok)
@@ -75,10 +82,10 @@ static int fork_program(int dir, const char *name, int fd, int err)
 
 	if (sys.pipe2(status, O_CLOEXEC) < 0)
 		return -errno;
-	pid_t pid = sys.fork();
+	pid_t parent = getpid(), pid = sys.fork();
 	int r = pid < 0 ? -errno : 0;
 	if (pid == 0)
-		become(dir, name, fd, err, status[1]);
+		become(dir, name, fd, err, status[1], parent);
 	close(status[1]);
 	if (pid > 0 && (r = await_exec(status[0])) < 0) {
 		kill(pid, SIGKILL);

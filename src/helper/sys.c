@@ -2,8 +2,9 @@
 #include "helper/sys.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-struct sys sys = {open, fstat, fstatat, pipe2, fork, setpgid, dup2, chdir, execveat, sigprocmask, signalfd, poll,
+struct sys sys = {open, fstat, fstatat, pipe2, fork, prctl, setpgid, dup2, chdir, execveat, sigprocmask, signalfd, poll,
     recvmsg, send, read, waitid, kill};

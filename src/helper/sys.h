@@ -15,6 +15,7 @@ struct sys {
 	int (*fstatat)(int dir, const char *name, struct stat *st, int flags);
 	int (*pipe2)(int fds[2], int flags);
 	pid_t (*fork)(void);
+	int (*prctl)(int option, ...);
 	int (*setpgid)(pid_t pid, pid_t group);
 	int (*dup2)(int from, int to);
 	int (*chdir)(const char *path);

@@ -158,6 +158,18 @@ void helper_close(struct helper *h)
 	free(h);
 }
 
+int helper_lost(struct helper *h)
+{
+	int status = 0;
+
+	close(h->fd);
+	kill(h->pid, SIGKILL);
+	while (waitpid(h->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	free(h);
+	return status;
+}
+
 int helper_fd(const struct helper *h)
 {
 	return h->fd;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vigiad's side of vigia-helper, the process that starts every program.
  *
- * vigiad itself never forks once it serves: helper_open() comes before. Then the descriptor is watched in whatever
- * loop there is; nothing here waits but helper_open() and helper_close(). All programs end when the helper is closed,
- * or its caller dies.
+ * vigiad itself starts nothing else. The descriptor is watched in whatever loop there is; nothing here waits but
+ * helper_open(), which may be called on a thread of its own, and helper_close(). All programs end when the helper is
+ * closed, or dies, or its caller dies.
  */
 #ifndef VIGIA_OS_HELPER_H
 #define VIGIA_OS_HELPER_H
@@ -34,6 +34,8 @@ struct helper;
 int helper_open(const char *helper, const char *const dirs[], size_t n, struct helper **ret_helper, struct buf *why);
 /* Has every program end (TERM, after 2 s KILL) and waits for that, 4 s at most. */
 void helper_close(struct helper *h);
+/* Frees one of which helper_read() said that it is gone; its wait status. */
+int helper_lost(struct helper *h);
 
 /* Readable: call helper_read() until it says 0. */
 int helper_fd(const struct helper *h);

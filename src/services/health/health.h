@@ -16,6 +16,7 @@ struct uplink;
 struct supervised;
 struct registry;
 struct helper;
+struct starter;
 struct helper_notice;
 struct update;
 
@@ -53,7 +54,7 @@ struct health {
 	struct monitor *unacked;
 	struct row row; /* of the period being taken */
 	bool row_full;
-	struct helper *helper; /* starts programs; set before supervise() */
+	struct starter *starter; /* of programs; set before health_start() */
 	struct registry *registry;
 	struct subscription *subscriptions;
 	struct follower *followers;
@@ -105,11 +106,24 @@ struct supervised_options {
 int supervise(struct health *h, const struct supervised_options *want, size_t n);
 
 void supervise_notice(struct health *h, const struct helper_notice *n);
+/* The helper is gone, and all programs with it; there is one again. */
+void supervise_lost(struct health *h);
+void supervise_again(struct health *h);
 const char *supervised_section(const struct supervised *s);
 const char *supervised_name(const struct supervised *s);
 void supervised_connected(struct supervised *s);
 void supervise_problems(struct health *h, struct call *c);
 void supervise_stop(struct health *h);
+
+/* --- starter.c: vigia-helper, which starts them --- */
+int starter_open(struct starter **ret, const char *program, const char *const dirs[2], struct buf *why);
+/* Ends it and its programs; after the loop. */
+void starter_close(struct starter *s);
+int starter_watch(struct starter *s, struct health *h);
+void starter_stop(struct starter *s);
+/* NULL while there is none. */
+struct helper *starter_helper(const struct starter *s);
+void starter_problems(const struct starter *s, struct call *c);
 
 /* --- registry.c: the secrets of nodes and monitors, hashed, on disk --- */
 int registry_open(struct registry **ret, const char *path);

@@ -199,6 +199,7 @@ int query_master_status(struct call *c)
 		query_problem(c, "insecure-network", h->core->name, NULL,
 		    "insecure_network is on: what goes to other hosts is neither encrypted nor authenticated");
 	uplinks_problems(h, c);
+	starter_problems(h->starter, c);
 	supervise_problems(h, c);
 	return query_master_status_more(c);
 }

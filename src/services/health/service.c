@@ -224,6 +224,8 @@ int health_start(struct health *h, struct core *core, const struct health_option
 		r = self_start(h);
 	if (!r)
 		r = uplinks_set(h, o->masters);
+	if (!r)
+		r = starter_watch(h->starter, h);
 	uv_timer_start(&h->second, on_second, 1000, 1000);
 	return r;
 }
@@ -232,6 +234,7 @@ void health_stop(struct health *h)
 {
 	self_stop(h);
 	supervise_stop(h);
+	starter_stop(h->starter);
 	uplinks_stop(h);
 	while (h->updates)
 		update_cancel(h->updates);
@@ -243,6 +246,7 @@ void health_release(struct health *h)
 {
 	if (h->history)
 		history_close(h->history);
+	starter_close(h->starter);
 	cluster_release(&h->cluster);
 	registry_close(h->registry);
 	row_release(&h->row);

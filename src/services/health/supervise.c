@@ -59,7 +59,7 @@ static void start_later(struct supervised *s)
 	s->backoff_ns = s->backoff_ns * 2 > BACKOFF_MOST_NS ? BACKOFF_MOST_NS : s->backoff_ns * 2;
 }
 
-static int start_program(struct supervised *s)
+static int start_program(struct supervised *s, struct helper *helper)
 {
 	static uint32_t last_id;
 	int pair[2];
@@ -68,7 +68,7 @@ static int start_program(struct supervised *s)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return -errno;
 	s->id = ++last_id;
-	int r = helper_start(h->helper, s->id, s->program, pair[1]);
+	int r = helper_start(helper, s->id, s->program, pair[1]);
 	close(pair[1]);
 	if (!r)
 		r = peer_accept(h->core, pair[0], &p);
@@ -82,9 +82,12 @@ static int start_program(struct supervised *s)
 
 static void start(struct supervised *s)
 {
+	struct helper *helper = starter_helper(s->health->starter);
+	if (!helper)
+		return; /* when there is one again: supervise_again() */
 	s->started_ns = clock_mono_ns();
 	s->connected = false;
-	int r = start_program(s);
+	int r = start_program(s, helper);
 	if (!r) {
 		s->running = true;
 		return;
@@ -111,14 +114,14 @@ static void on_closed(uv_handle_t *handle)
 }
 
 /* Its peer may still point here: that goes first. */
-static void drop_peer(struct supervised *s)
+static void drop_peer(struct supervised *s, const char *why)
 {
 	for (struct peer *p = s->health->core->peers, *next; p; p = next) {
 		next = p->next;
 		if (p->started != s)
 			continue;
 		if (p->role && p->role->closed)
-			p->role->closed(p, 0, "is not wanted any more");
+			p->role->closed(p, 0, why);
 		p->owner = NULL;
 		peer_close(p);
 	}
@@ -131,9 +134,9 @@ static void remove_supervised(struct supervised *s)
 			*p = s->next;
 			break;
 		}
-	drop_peer(s);
+	drop_peer(s, "is not wanted any more");
 	if (s->running)
-		helper_signal(s->health->helper, s->id, SIGTERM);
+		helper_signal(starter_helper(s->health->starter), s->id, SIGTERM);
 	uv_close((uv_handle_t *)&s->timer, on_closed);
 }
 
@@ -167,6 +170,22 @@ void supervise_notice(struct health *h, const struct helper_notice *n)
 		supervise_ended(h, n->id, n->result, n->tail);
 	else if (n->result < 0)
 		supervise_ended(h, n->id, n->result, "");
+}
+
+void supervise_lost(struct health *h)
+{
+	for (struct supervised *s = h->supervised; s; s = s->next) {
+		drop_peer(s, "vigia-helper has ended");
+		s->running = s->connected = false;
+		*s->why = '\0';
+		uv_timer_stop(&s->timer);
+	}
+}
+
+void supervise_again(struct health *h)
+{
+	for (struct supervised *s = h->supervised; s; s = s->next)
+		start(s);
 }
 
 static struct supervised *find(struct health *h, const struct supervised_options *o)
