@@ -1,26 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command `vigia` as people use it: names that do not exist, rates, one snapshot, terminals played with a pty."""
 import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
-import select
-import signal
 import socket
-import struct
 import subprocess
-import termios
 import threading
 import time
 
-import pyte
 import pytest
 from cluster import PREFIX, Daemon, wait_for
 from hmon_peer import Metric, Monitor, Node
+from terminal import VIGIA, Terminal
 
-VIGIA = f"{PREFIX}/bin/vigia"
 COUNTERS = [Metric("packets", "counter", "1", scale=0, doc=""), Metric("load", "gauge", "1", scale=2, doc="")]
 
 
@@ -30,71 +23,12 @@ def free_port():
         return s.getsockname()[1]
 
 
-class Terminal:
-    """A program on a terminal of its own, seen as a person sees it."""
-
-    def __init__(self, daemon, *arguments, columns=100, lines=24, **env):
-        self.pid, self.fd = pty.fork()
-        if not self.pid:
-            os.execve(VIGIA, ["vigia", *arguments], dict(daemon.env(), TERM="xterm-256color", LC_ALL="C.UTF-8", **env))
-        self.screen = pyte.Screen(columns, lines)
-        self.stream = pyte.ByteStream(self.screen)
-        self.raw = b""
-        self.status = None
-        self.resize(columns, lines)
-
-    def resize(self, columns, lines):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.screen.resize(lines, columns)
-
-    def pump(self):
-        """Takes what has come."""
-        while select.select([self.fd], [], [], 0)[0]:
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:  # the other end is closed
-                return
-            self.raw += data
-            self.stream.feed(data)
-
-    def lines(self):
-        self.pump()
-        return [line.rstrip() for line in self.screen.display]
-
-    def text(self):
-        return "\n".join(self.lines())
-
-    def wait(self, pattern, timeout=10):
-        """The screen, once it matches."""
-        try:
-            return wait_for(lambda: re.search(pattern, self.text(), re.M) and self.text(), timeout)
-        except AssertionError:
-            raise AssertionError(f"{pattern!r} was not shown:\n{self.text()}") from None
-
-    def type(self, keys):
-        os.write(self.fd, keys.encode())
-
-    def ended(self):
-        self.pump()
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-        return self.status is not None
-
-    def close(self):
-        if not self.ended():
-            os.kill(self.pid, signal.SIGKILL)
-            wait_for(self.ended, 5)
-        os.close(self.fd)
-
-
 @pytest.fixture
 def terminal():
     made = []
 
-    def make(*arguments, **options):
-        made.append(Terminal(*arguments, **options))
+    def make(daemon, *arguments, **options):
+        made.append(Terminal(daemon.env(), *arguments, **options))
         return made[-1]
 
     yield make
@@ -223,6 +157,14 @@ def test_get_rate_looks_twice(daemon):
         a_node_that_knows(d, "n1/m/packets")
         row, = json.loads(d.vigia("get", "n1/m", "--rate", "--json").stdout)
     assert row["metric"] == "packets" and row["unit"] == "1/s" and 200 < row["value"] <= 500
+
+
+def test_history_of_a_state_shows_values_and_no_means(daemon):
+    d = daemon()
+    with Monitor(d.socket, "m", [Metric("door", "state", "", scale=0, doc="")], period=0).connect() as m:
+        m.send({"door": "open"})
+        table = wait_for(lambda: d.vigia("history", "n1/m", check=False).stdout, 10)
+        assert re.search(r"^TIME +VALUE\n.* open$", table, re.M), table
 
 
 # --- one moment ---

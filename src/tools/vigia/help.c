@@ -48,6 +48,7 @@ void help_command(struct vigia *v, const struct command *c, FILE *to)
 	if (c->flags[0].name) {
 		put_head(v, "Options", to);
 		put_flags(c->flags, to);
+		fputc('\n', to);
 	}
 	put_head(v, "Options, for every command", to);
 	put_flags(global_flags, to);

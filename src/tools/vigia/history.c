@@ -59,9 +59,15 @@ struct reading {
 	size_t series;
 };
 
+/* States and texts have no mean: people see their values. */
+static bool values_alone(const struct reading *r)
+{
+	return r->raw || (r->v->format == OUT_TABLE && r->series && !*r->unit);
+}
+
 static const struct column *columns_of(const struct reading *r)
 {
-	return r->raw ? raw_columns : step_columns;
+	return values_alone(r) ? raw_columns : step_columns;
 }
 
 static double number(const char *s)
@@ -159,7 +165,7 @@ static void put_point(struct reading *r, const struct msg *p)
 	const char *value = msg_get(p, "v", NULL);
 	msg_get_int(p, "t", &time_ns);
 	begin_row(r, time_ns);
-	if (r->raw) {
+	if (values_alone(r)) {
 		if (*r->unit)
 			table_text(t, value);
 		else
@@ -167,7 +173,7 @@ static void put_point(struct reading *r, const struct msg *p)
 		chart(r, number(value));
 		return;
 	}
-	table_cell(t, msg_get(p, "mean", NULL), value ? value : NULL, TONE_NONE);
+	table_text(t, msg_get(p, "mean", NULL));
 	table_text(t, msg_get(p, "min", NULL));
 	table_text(t, msg_get(p, "max", NULL));
 	table_text(t, msg_get(p, "c", NULL));

@@ -118,7 +118,7 @@ int draw_bar(int y, int x, double share, int width, int attribute)
 	struct buf b = BUF_INIT;
 	text_put_bar(&b, share, (size_t)width);
 	x = put(y, x, 1, false, attribute & A_REVERSE, "");
-	x = put(y, x, width, false, attribute, buf_str(&b));
+	x = put(y, x, width, false, attribute & ~(int)A_REVERSE, buf_str(&b)); /* a bar turned around is none */
 	buf_release(&b);
 	return x;
 }

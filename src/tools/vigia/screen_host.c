@@ -15,7 +15,7 @@
 static const char *const telling[] = {"host/load/1min", "host/load/5min", "host/load/15min", "host/cpu/user",
     "host/cpu/system", "host/cpu/iowait", "host/cpu/steal", "host/cpu/idle", "host/memory/available",
     "host/memory/total", "host/pressure/*/some/10s", "host/swap/free", "temperature/temperature/*", "temperature/fan/*",
-    "*/state", "*/text", "fs/fs/*/used", "fs/fs/*/available", "host/disk/*/read_bytes", "host/disk/*/write_bytes",
+    "fs/fs/*/used", "*/state", "*/text", "fs/fs/*/available", "host/disk/*/read_bytes", "host/disk/*/write_bytes",
     "host/disk/*/io_time", "host/net/*/rx_bytes", "host/net/*/tx_bytes", "host/net/*/?x_errors", "host/net/*/?x_dropped",
     "*/perf/*", "host/kernel/*", "host/memory/*", "host/swap/*", "fs/*", "host/disk/*", "host/net/*", "temperature/*", "host/uptime/*",
     "host/pressure/*", "vigia/*"};
@@ -131,6 +131,8 @@ static void put_value(struct buf *out, const struct live_metric *k)
 		put_unit(out, k->unit);
 }
 
+/* A chart from its least to its most; what hardly moves is to look so: 2 % of it, or of a share 5 % of the time, are
+ * the whole height at least. */
 static void put_past(struct buf *out, const struct live_metric *k, size_t columns)
 {
 	double low = NAN, high = NAN;
@@ -140,8 +142,11 @@ static void put_past(struct buf *out, const struct live_metric *k, size_t column
 		low = fmin(low, past[i]);
 		high = fmax(high, past[i]);
 	}
-	if (!isnan(high))
-		text_put_spark(out, past, n, k->counter && low > 0 ? 0 : low, high);
+	if (isnan(high))
+		return;
+	low = k->counter && low > 0 ? 0 : low;
+	double least = k->counter && !strcmp(k->unit, "s") ? 0.05 : 0.02 * fabs(high);
+	text_put_spark(out, past, n, low, fmax(high, low + least));
 }
 
 /* --- columns --- */
