@@ -10,8 +10,8 @@ import threading
 import time
 
 import pytest
-from cluster import PREFIX, Daemon, wait_for
-from hmon_peer import Metric, Monitor, Node
+from cluster import PREFIX, wait_for
+from hmon_peer import Metric, Monitor
 from terminal import VIGIA, Terminal
 
 COUNTERS = [Metric("packets", "counter", "1", scale=0, doc=""), Metric("load", "gauge", "1", scale=2, doc="")]
@@ -215,23 +215,6 @@ def test_status_says_why_a_master_is_lost(daemon):
     wait_for(lambda: "stranger" in said_of_the_master(n2), 10, "n2 being a stranger")
     master.stop()
     wait_for(lambda: "connection refused" in said_of_the_master(n2), 20, "refused again")
-
-
-def test_status_says_that_a_master_knows_a_later_life(daemon):
-    port = free_port()
-    d = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ }}\n')
-    later = Node(("127.0.0.1", port), "n2", boot=time.time_ns() + 3600 * 10**9)
-    with later.connect():
-        secret = later.secret
-    n2 = Daemon(os.path.dirname(d.directory), f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\nmonitor host {{ }}\n', "n2")
-    os.makedirs(n2.state, mode=0o700)
-    with open(os.path.join(n2.state, f"master.127.0.0.1_{port}.secret"), "w") as f:
-        f.write(f"{secret} 1\n")
-    n2.start()
-    try:
-        wait_for(lambda: "old-boot" in said_of_the_master(n2), 10, "the reason")
-    finally:
-        n2.stop()
 
 
 # --- make run, and what is installed ---
