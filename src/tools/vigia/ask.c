@@ -40,7 +40,8 @@ int vigia_connect(struct vigia *v)
 	if (r) {
 		complain("%s", *buf_str(&why) ? buf_str(&why) : strerror(-r));
 		if (!v->at)
-			fputs("Start one with `systemctl start vigiad`, or for yourself with `vigiad --foreground`;\n"
+			fputs("Start one with `systemctl start vigiad`, or for yourself with `vigiad "
+			      "--foreground`;\n"
 			      "`--at` or $VIGIA_SOCKET name one elsewhere.\n",
 			    stderr);
 	}
@@ -91,8 +92,8 @@ struct asking {
 	void *data;
 	int result;
 	int64_t first_id, under_way; /* queries, with ids from that one on */
-	char node[64], monitor[64]; /* asked for; "": all */
-	bool not_found;		    /* and not yet said */
+	char node[64], monitor[64];  /* asked for; "": all */
+	bool not_found;		     /* and not yet said */
 };
 
 /* A name that is not found: who asked has more to say of it. */

@@ -55,8 +55,8 @@ void fleet_take_values(struct fleet *f, const struct msg *monitor);
 /* Computes the rates of nodes that have a new period. */
 void fleet_rates(struct fleet *f);
 
-/* A `monitor history` answer, samples from before what is known: after the last of them fleet_past_rates() has rates
- * without waiting for a next period. */
+/* A `monitor history` answer, samples from before what is known: after the last of them fleet_past_rates()
+ * has rates without waiting for a next period. */
 void fleet_take_past(struct fleet *f, const struct msg *series);
 void fleet_past_rates(struct fleet *f);
 

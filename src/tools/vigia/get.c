@@ -11,8 +11,8 @@
 
 enum { UPDATE, DEADLINE, VALUE, RATE }; /* flags */
 
-/* A rate is what a counter grew between two looks so far apart, both measured then; a few more for a monitor that
- * measures only when its time has come. */
+/* A rate is what a counter grew between two looks so far apart, both measured then; a few more for a monitor
+ * that measures only when its time has come. */
 static const struct timespec BETWEEN_LOOKS = {1, 0};
 enum { LOOKS = 6 };
 

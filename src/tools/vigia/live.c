@@ -13,7 +13,7 @@ static const int64_t SECOND = 1000000000;
 /* States and problems come as events; this is for what has none: last signs, new monitors. */
 enum { LIST_S = 5 };
 
-/* Of larger clusters, and of monitors that measure more, history is not asked for: all comes in a period anyway. */
+/* Of larger clusters, and of monitors that measure more, history is not asked for: all comes in a period. */
 enum { PREFILL_NODES = 100, PREFILL_METRICS = 2000, PREFILL_S = 15 };
 
 /* A monitor's periods carry only what changed, so its clock says for all of its metrics that one came. */

@@ -37,10 +37,10 @@ struct live {
 	int64_t nodes_id, problems_id, events_id, host_id, config_id;
 	char **coming; /* problems of an answer that has not ended */
 	size_t coming_n;
-	bool fresh;		 /* something came that is to be shown at once: for who draws to take back */
-	bool stale;		 /* nodes and problems: something happened since they were asked for */
-	bool prefilled;		 /* rates, from history */
-	int64_t past_first;	 /* the queries of history for that: their ids, and how many are under way */
+	bool fresh;	    /* something came that is to be shown at once: for who draws to take back */
+	bool stale;	    /* nodes and problems: something happened since they were asked for */
+	bool prefilled;	    /* rates, from history */
+	int64_t past_first; /* the queries of history for that: their ids, and how many are under way */
 	int past_n, past_left;
 	int64_t try_ns, list_ns; /* monotonic: when next */
 };

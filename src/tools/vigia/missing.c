@@ -48,7 +48,8 @@ static void put_hint(struct buf *out, const struct near *near, const char *befor
 		buf_puts(out, near->n == 1 ? "; there is " : "; there are ");
 		put_names(out, near, near->n, before);
 	} else {
-		buf_putf(out, "; `vigia list%s%.*s` says what there is", n ? " " : "", n ? (int)n - 1 : 0, before);
+		buf_putf(
+		    out, "; `vigia list%s%.*s` says what there is", n ? " " : "", n ? (int)n - 1 : 0, before);
 	}
 }
 

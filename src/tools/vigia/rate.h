@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counters as rates: what they grew a second, from sample to sample. One that is less than before began anew, from
- * 0: what it has is what it grew. */
+/* Counters as rates: what they grew a second, from sample to sample. One that is less than before began anew,
+ * from 0: what it has is what it grew. */
 #ifndef VIGIA_TOOLS_RATE_H
 #define VIGIA_TOOLS_RATE_H
 
@@ -22,7 +22,7 @@ void rate_put(struct buf *out, double per_s);
 /* Two cells: the value, and the unit with "/s" behind it. */
 void rate_cells(struct table *t, double per_s, const char *unit);
 
-/* Which metrics are counters, by MONITOR/METRIC. Asked once for all that a path means; another path may follow. */
+/* Which metrics are counters, by MONITOR/METRIC. Asked once for all that a path means; another may follow. */
 struct counters {
 	struct names known;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `vigia top`, full screen: views of what live.h keeps. Everything is drawn anew each second, after each key, and
- * when a state changed; ncurses sends only what changed. */
+/* `vigia top`, full screen: views of what live.h keeps. Everything is drawn anew each second, after each key,
+ * and when a state changed; ncurses sends only what changed. */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,7 +118,8 @@ int draw_bar(int y, int x, double share, int width, int attribute)
 	struct buf b = BUF_INIT;
 	text_put_bar(&b, share, (size_t)width);
 	x = put(y, x, 1, false, attribute & A_REVERSE, "");
-	x = put(y, x, width, false, attribute & ~(int)A_REVERSE, buf_str(&b)); /* a bar turned around is none */
+	x = put(
+	    y, x, width, false, attribute & ~(int)A_REVERSE, buf_str(&b)); /* a bar turned around is none */
 	buf_release(&b);
 	return x;
 }
@@ -194,9 +195,8 @@ static char *filter_of_view(void)
 /* The most needed first: what does not fit is left out. */
 static void put_keys(struct buf *out)
 {
-	static const char *const keys[][10] = {
-	    [HOSTS] = {"q quit", "h help", "enter one host", "/ filter", "s sort", "p problems", "r reverse",
-		"space pause"},
+	static const char *const keys[][10] = {[HOSTS] = {"q quit", "h help", "enter one host", "/ filter",
+						   "s sort", "p problems", "r reverse", "space pause"},
 	    [HOST] = {"q quit", "esc back", "h help", "/ filter", "s sort", "p problems", "space pause"},
 	    [HELP] = {"any key goes back"},
 	    [PROBLEMS] = {"any key goes back"}};
@@ -416,8 +416,8 @@ static int familiar(int key)
 {
 	static const struct {
 		int key, ours;
-	} keys[] = {{KEY_F(1), 'h'}, {KEY_F(3), '/'}, {KEY_F(4), '/'}, {KEY_F(6), 's'}, {KEY_F(10), 'q'}, {'P', 'c'},
-	    {'M', 'm'}, {'N', 'n'}};
+	} keys[] = {{KEY_F(1), 'h'}, {KEY_F(3), '/'}, {KEY_F(4), '/'}, {KEY_F(6), 's'}, {KEY_F(10), 'q'},
+	    {'P', 'c'}, {'M', 'm'}, {'N', 'n'}};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (keys[i].key == key)
 			return keys[i].ours;

@@ -26,7 +26,7 @@ int attributes(enum tone tone);
 /* Escaped, cut to `width` and filled up to it. Returns x after it. */
 int put(int y, int x, int width, bool right, int attribute, const char *text);
 void put_line(int y, int attribute, const char *text);
-/* The heading's line, and the lines between it and the keys. What is not needed goes first when lines are few. */
+/* The heading's line, and the lines between it and the keys. When lines are few, others go first. */
 int heading_line(void);
 int body_first(void);
 int body_lines(void);

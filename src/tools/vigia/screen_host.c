@@ -14,11 +14,12 @@
 /* What people look for first, in this order; all else comes after, by name. */
 static const char *const telling[] = {"host/load/1min", "host/load/5min", "host/load/15min", "host/cpu/user",
     "host/cpu/system", "host/cpu/iowait", "host/cpu/steal", "host/cpu/idle", "host/memory/available",
-    "host/memory/total", "host/pressure/*/some/10s", "host/swap/free", "temperature/temperature/*", "temperature/fan/*",
-    "fs/fs/*/used", "*/state", "*/text", "fs/fs/*/available", "host/disk/*/read_bytes", "host/disk/*/write_bytes",
-    "host/disk/*/io_time", "host/net/*/rx_bytes", "host/net/*/tx_bytes", "host/net/*/?x_errors", "host/net/*/?x_dropped",
-    "*/perf/*", "host/kernel/*", "host/memory/*", "host/swap/*", "fs/*", "host/disk/*", "host/net/*", "temperature/*", "host/uptime/*",
-    "host/pressure/*", "vigia/*"};
+    "host/memory/total", "host/pressure/*/some/10s", "host/swap/free", "temperature/temperature/*",
+    "temperature/fan/*", "fs/fs/*/used", "*/state", "*/text", "fs/fs/*/available", "host/disk/*/read_bytes",
+    "host/disk/*/write_bytes", "host/disk/*/io_time", "host/net/*/rx_bytes", "host/net/*/tx_bytes",
+    "host/net/*/?x_errors", "host/net/*/?x_dropped", "*/perf/*", "host/kernel/*", "host/memory/*",
+    "host/swap/*", "fs/*", "host/disk/*", "host/net/*", "temperature/*", "host/uptime/*", "host/pressure/*",
+    "vigia/*"};
 enum { TELLING = sizeof telling / sizeof *telling };
 
 static const char *const order_names[] = {"most telling first", "by name", "what moves first"};
@@ -57,7 +58,9 @@ static double stillness(const struct live_metric *k)
 
 static double rank_of(const struct live_metric *k)
 {
-	return screen.host_order == BY_MEANING ? meaning(k) : screen.host_order == BY_CHANGE ? stillness(k) : 0;
+	return screen.host_order == BY_MEANING	? meaning(k)
+	       : screen.host_order == BY_CHANGE ? stillness(k)
+						: 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -131,8 +134,8 @@ static void put_value(struct buf *out, const struct live_metric *k)
 		put_unit(out, k->unit);
 }
 
-/* A chart from its least to its most; what hardly moves is to look so: 2 % of it, or of a share 5 % of the time, are
- * the whole height at least. */
+/* A chart from its least to its most; what hardly moves is to look so: 2 % of it, or of a share 5 % of the
+ * time, are the whole height at least. */
 static void put_past(struct buf *out, const struct live_metric *k, size_t columns)
 {
 	double low = NAN, high = NAN;
@@ -296,7 +299,8 @@ static void draw_metrics(int y, size_t room)
 	for (size_t i = 0; lines && i < shown; i++)
 		draw_metric(y + (int)i, lines[screen.metric + i].metric, &w);
 	if (!n)
-		put_line(y, 0, screen.l->metrics.n ? "No metric fits the filter." : "Nothing was measured yet.");
+		put_line(
+		    y, 0, screen.l->metrics.n ? "No metric fits the filter." : "Nothing was measured yet.");
 	free(lines);
 }
 

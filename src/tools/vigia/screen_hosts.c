@@ -45,7 +45,8 @@ static void draw_heading(void)
 		if (x + 2 + figures[i].width > COLS)
 			return;
 		x = put(heading_line(), x, 2, false, A_BOLD, "");
-		x = put(heading_line(), x, figures[i].width, true, by == i ? mark : (int)A_BOLD, figures[i].heading);
+		x = put(heading_line(), x, figures[i].width, true, by == i ? mark : (int)A_BOLD,
+		    figures[i].heading);
 		if (!i && with_bar())
 			x = put(heading_line(), x, BAR + 1, false, A_BOLD, "");
 	}

@@ -149,7 +149,8 @@ static void say_nodes(struct vigia *v, const struct fleet *f)
 /* --- what is wrong --- */
 
 struct problems {
-	const char *node; /* a pattern that a client can't apply itself unless it is a plain name; NULL: all */
+	const char
+	    *node; /* a pattern that a client can't apply itself unless it is a plain name; NULL: all */
 	struct msg *told; /* its children */
 	size_t wrong;	  /* what is not as somebody configured it to be */
 };

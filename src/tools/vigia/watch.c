@@ -99,7 +99,9 @@ static int check(struct vigia *v, const struct path *p)
 static int watch(struct vigia *v, const struct path *p, void *data)
 {
 	struct watching *w = data;
-	int r = w->rate ? counters_ask(&w->counters, v, p) : p->node || p->monitor || p->metric ? check(v, p) : DONE;
+	int r = w->rate				     ? counters_ask(&w->counters, v, p)
+		: p->node || p->monitor || p->metric ? check(v, p)
+						     : DONE;
 	if (r)
 		return r;
 	struct msg *q = vigia_query(v, "monitor", "subscribe");
@@ -109,8 +111,8 @@ static int watch(struct vigia *v, const struct path *p, void *data)
 
 static int run(struct vigia *v, const struct args *a)
 {
-	struct watching w = {.table = table_new(columns, v->format, table_flags(v, TABLE_STREAM)),
-	    .rate = a->flags[RATE]};
+	struct watching w = {
+	    .table = table_new(columns, v->format, table_flags(v, TABLE_STREAM)), .rate = a->flags[RATE]};
 	int r = each_path(v, a, watch, &w);
 	table_end(w.table);
 	rated_release(&w.seen);
