@@ -271,3 +271,45 @@ def test_what_a_master_acknowledged_survives_its_death(daemon):
     print(len(log), "sent,", len(told), "acks,", len(have), "there")
     assert len(told) > 1
     node.close()
+
+
+def test_a_period_larger_than_a_stanza_is_told_as_lost_and_those_after_it_arrive(make_cluster):
+    """Said by name it fits, in order and whole it does not: the master would refuse it, and all that come after it."""
+    cluster = make_cluster(2, monitors="monitor host { enabled = false }\n")
+    metrics = [Metric(f"t{i}", "text") for i in range(1100)]
+    with Monitor(cluster[2].socket, "wordy", metrics, period=0).connect() as m, cluster.master.client() as c:
+        m.send({x.name: "short" for x in metrics})
+        wait_for(lambda: c.get("t0", node="h2", monitor="word?"), 5, "a small one")
+        m.send({x.name: "x" * 1000 for x in metrics})
+        with cluster[2].client() as node:
+            lost = wait_for(lambda: [e for e in node.events() if e.event == "periods-lost"], 5, "the loss being told").pop()
+        assert lost.monitor == "wordy" and "larger than a stanza" in lost.text
+        m.send({x.name: "short again" for x in metrics})
+        wait_for(lambda: c.get("t7", node="h2", monitor="wordy").one().text("t7") == "short again", 5, "the next one")
+
+
+def test_a_stalled_reader_of_everything_is_told_what_it_missed(make_cluster):
+    """Everything of many monitors, unread for a while: each comes whole with the number of its periods left out."""
+    cluster = make_cluster(2, monitors="monitor host { enabled = false }\n")
+    many = [Monitor(cluster[2].socket, f"m{i}", [Metric("x"), Metric("pad", "text")], period=0).connect() for i in range(60)]
+    rounds = 120
+    for m in many:
+        m.send({"x": 0, "pad": "p" * 1000})
+    with cluster.master.client() as c:
+        wait_for(lambda: len(c.get("x", node="h?", monitor="m*")) == len(many), 10, "all monitors")
+        sub = c.subscribe("*", node="h2", monitor="m*")
+        for k in range(1, rounds + 1):
+            for m in many:
+                m.send({"x": k, "pad": str(k % 10) * 1000})
+        with cluster.master.client() as other:
+            wait_for(lambda: all(r.number("x") == rounds for r in other.get("x", node="h2", monitor="m*")), 20, "all sent")
+        names = [f"m{i}" for i in range(len(many))]
+        told = dict.fromkeys(names, 0)
+        last = {}
+        while set(last.values()) != {rounds} or len(last) < len(many):
+            s = sub.next(10)
+            told[s.monitor] += 1 + (s.lost or 0)
+            last[s.monitor] = s.number("x")
+    assert told == dict.fromkeys(names, rounds + 1)
+    for m in many:
+        m.close()

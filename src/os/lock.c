@@ -35,11 +35,11 @@ static int explain(const char *dir, const char *file, int fd, int error, struct 
 }
 
 /* lock_drop() removes the file: what we locked must still be what the name means. */
-static bool is_in_place(int fd, const char *file)
+static bool is_in_place(int fd, const char *path)
 {
 	struct stat ours, named;
 
-	return fstat(fd, &ours) == 0 && stat(file, &named) == 0 && ours.st_ino == named.st_ino &&
+	return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_ino == named.st_ino &&
 	    ours.st_dev == named.st_dev;
 }
 
@@ -53,6 +53,17 @@ static void write_pid(int fd)
 		return;
 }
 
+/* Where nothing can be written the file that is there, or else the directory itself, holds the lock. */
+static int open_lock(const char *dir, const char *file)
+{
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd >= 0 || (errno != EROFS && errno != ENOSPC))
+		return fd;
+	fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 || errno != ENOENT ? fd : open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 int lock_take(const char *dir, int *ret_fd, struct buf *why)
 {
 	char file[PATH_MAX];
@@ -61,7 +72,7 @@ int lock_take(const char *dir, int *ret_fd, struct buf *why)
 	if (file_in(dir, file) < 0)
 		return -ENAMETOOLONG;
 	for (;;) {
-		fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		fd = open_lock(dir, file);
 		if (fd < 0)
 			return explain(dir, file, fd, errno, why);
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
@@ -69,7 +80,7 @@ int lock_take(const char *dir, int *ret_fd, struct buf *why)
 			close(fd);
 			return r;
 		}
-		if (is_in_place(fd, file))
+		if (is_in_place(fd, file) || is_in_place(fd, dir))
 			break;
 		close(fd);
 	}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/describe.h"
+#include "proto/xml.h"
 #include "services/health/uplink.h"
 
 static struct cursor *cursor_of(struct uplink *u, struct monitor *m)
@@ -97,27 +98,46 @@ static void send_config(struct cursor *c)
 
 /* --- one row --- */
 
-/* Measured while our clock was ahead: the master would refuse it, and all that come after it. */
-static bool skip_future(struct cursor *c, const struct recent_row *row)
+enum { ROOM = XML_STANZA_MAX - XML_TAG_MAX, ESCAPED_MOST = 6 /* &quot; */ };
+
+/* In XML; an upper bound. */
+static size_t escaped(const char *text, size_t len)
+{
+	size_t n = len;
+	for (size_t i = 0; len * ESCAPED_MOST > ROOM && i < len; i++)
+		n += strchr("<>&\"\n\t\r", text[i]) ? ESCAPED_MOST - 1 : 0;
+	return n;
+}
+
+/* Why the master would refuse it, and with it all that come after. */
+static const char *unfit(const struct recent_row *row)
+{
+	if (!period_time_ok(row->time_ns))
+		return "measured with a clock more than a day ahead";
+	if (row->len > XML_TEXT_MAX || escaped(row->text, row->len) > ROOM)
+		return "its texts are larger than a stanza may be";
+	return NULL;
+}
+
+static bool skip_unfit(struct cursor *c, const struct recent_row *row)
 {
 	struct health *h = c->uplink->health;
-	bool skip = !period_time_ok(row->time_ns);
-	if (skip) {
+	const char *why = unfit(row);
+	if (why) {
 		h->figures.lost_periods++;
 		c->sent = row->at;
 		c->follows = false;
 	}
-	if (skip && !c->skipping)
+	if (why && !c->skipping)
 		event_put(h, "periods-lost", h->core->name, c->monitor->name,
-		    "from sequence %" PRIu64 " on: measured with a clock more than a day ahead, master %s is not sent them",
-		    row->at.sequence, c->uplink->address);
-	c->skipping = skip;
-	return skip;
+		    "from sequence %" PRIu64 " on, for master %s: %s", row->at.sequence, c->uplink->address, why);
+	c->skipping = why != NULL;
+	return why != NULL;
 }
 
 bool cursor_send(struct cursor *c, const struct recent_row *row)
 {
-	if (skip_future(c, row))
+	if (skip_unfit(c, row))
 		return false;
 	struct xml_row x = {.id = c->monitor->id, .generation = c->generation,
 	    .sequence = (int64_t)row->at.sequence, .time_ns = row->time_ns, .full = row->full, .text = row->text,

@@ -204,7 +204,7 @@ static int row_fault(struct peer *p, const struct xml_row *row)
 	if (!row->full && (!m->link_sequence || row->sequence != m->link_sequence + 1))
 		return peer_refuse(p, "bad-row", "sequence %lld is not full and does not follow %lld",
 		    (long long)row->sequence, (long long)m->link_sequence);
-	if (row->sequence < 1 || !period_time_ok(row->time_ns))
+	if (row->sequence < 1 || row->sequence == INT64_MAX || !period_time_ok(row->time_ns))
 		return peer_refuse(p, "bad-row", "sequence below 1, or a time more than a day ahead");
 	return 0;
 }

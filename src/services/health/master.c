@@ -300,7 +300,7 @@ static int row_fault(struct peer *p, const struct xml_row *row, const struct mon
 	if (!m->config || row->generation != m->generation)
 		return peer_refuse(p, "bad-row", "%s: generation %" PRId64 " was not announced", m->name,
 		    row->generation);
-	if (row->sequence < 1 || !row->time_ns || !period_time_ok(row->time_ns))
+	if (row->sequence < 1 || row->sequence == INT64_MAX || !row->time_ns || !period_time_ok(row->time_ns))
 		return peer_refuse(p, "bad-row", "%s: a sequence from 1 and a time at most a day ahead are needed",
 		    m->name);
 	if (!row->full && (!follows || row->sequence != (int64_t)m->at.sequence + 1))

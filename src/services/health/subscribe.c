@@ -17,9 +17,8 @@ struct skipped {
 struct subscription {
 	struct call *call;
 	const char *node, *monitor, *metric;
-	struct skipped *skipped;
+	struct skipped *skipped; /* by address */
 	size_t skipped_n, skipped_size;
-	const char *after_node, *after_monitor; /* of the first, whole round; NULL: begins */
 	struct subscription *next;
 };
 
@@ -28,32 +27,57 @@ static bool wanted(const struct subscription *s, const struct monitor *m)
 	return pattern_match(s->node, m->node->name) && pattern_match(s->monitor, m->name);
 }
 
+/* Where m is or belongs: ten thousand monitors are skipped for a reader of everything that stalls. */
+static size_t place_of(const struct subscription *s, const struct monitor *m)
+{
+	size_t from = 0, to = s->skipped_n;
+	while (from < to) {
+		size_t middle = (from + to) / 2;
+		if (s->skipped[middle].monitor < m)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
 static struct skipped *skipped_of(struct subscription *s, const struct monitor *m)
 {
-	for (size_t i = 0; i < s->skipped_n; i++)
-		if (s->skipped[i].monitor == m)
-			return &s->skipped[i];
-	return NULL;
+	size_t i = place_of(s, m);
+	return i < s->skipped_n && s->skipped[i].monitor == m ? &s->skipped[i] : NULL;
+}
+
+static bool make_room(struct subscription *s)
+{
+	if (s->skipped_n < s->skipped_size)
+		return true;
+	size_t size = s->skipped_size ? s->skipped_size * 2 : 8;
+	struct skipped *more = realloc(s->skipped, size * sizeof *more);
+	if (!more)
+		return false;
+	s->skipped = more;
+	s->skipped_size = size;
+	return true;
+}
+
+static void remove_skipped(struct subscription *s, struct skipped *k)
+{
+	struct skipped *end = s->skipped + s->skipped_n--;
+	memmove(k, k + 1, (size_t)(end - k - 1) * sizeof *k);
 }
 
 /* n periods of m are left out; 0: it is only to be told whole when there is room. */
 static void skip(struct health *h, struct subscription *s, struct monitor *m, unsigned n)
 {
-	struct skipped *k = skipped_of(s, m);
+	size_t i = place_of(s, m);
 	h->figures.subscription_skips += n;
-	if (!k && s->skipped_n == s->skipped_size) {
-		size_t size = s->skipped_size ? s->skipped_size * 2 : 8;
-		struct skipped *more = realloc(s->skipped, size * sizeof *more);
-		if (!more)
+	if (i == s->skipped_n || s->skipped[i].monitor != m) {
+		if (!make_room(s))
 			return;
-		s->skipped = more;
-		s->skipped_size = size;
+		memmove(s->skipped + i + 1, s->skipped + i, (s->skipped_n++ - i) * sizeof *s->skipped);
+		s->skipped[i] = (struct skipped){.monitor = m};
 	}
-	if (!k) {
-		k = &s->skipped[s->skipped_n++];
-		*k = (struct skipped){.monitor = m};
-	}
-	k->n += n;
+	s->skipped[i].n += n;
 }
 
 static void give(struct subscription *s, struct monitor *m, const struct row *changed)
@@ -67,7 +91,7 @@ static void give(struct subscription *s, struct monitor *m, const struct row *ch
 	if (k) {
 		if (k->n)
 			msg_set_int(msg, "lost", (int64_t)k->n);
-		*k = s->skipped[--s->skipped_n];
+		remove_skipped(s, k);
 	}
 	if (msg->children)
 		call_send(s->call, msg);
@@ -99,16 +123,22 @@ void subscribe_period(struct health *h, struct monitor *m)
 	}
 }
 
-/* What was left out and comes no more by itself goes when there is room: the newest period, whole. */
-static void catch_up(struct subscription *s)
+/* What was left out and comes no more by itself goes when there is room: the newest period, whole, which is then not
+ * one of the lost. */
+static void catch_up(struct health *h, struct subscription *s)
 {
-	while (s->skipped_n && call_pending(s->call) < BEHIND)
-		give(s, s->skipped[s->skipped_n - 1].monitor, NULL);
+	while (s->skipped_n && call_pending(s->call) < BEHIND) {
+		struct skipped *k = &s->skipped[s->skipped_n - 1];
+		unsigned newest = k->n != 0;
+		k->n -= newest;
+		h->figures.subscription_skips -= newest;
+		give(s, k->monitor, NULL);
+	}
 }
 
 int query_subscribe_more(struct call *c)
 {
-	catch_up(c->state);
+	catch_up(health_of(c->peer), c->state);
 	return CALL_MORE;
 }
 

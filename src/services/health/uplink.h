@@ -25,7 +25,7 @@ struct cursor {
 	bool known, follows, replaying;
 	bool gone;	       /* said so: announced anew when it is back */
 	bool owed;	       /* its newest row was asked for and waits for `known` */
-	bool skipping;	       /* rows whose time the master would refuse */
+	bool skipping;	       /* rows that the master would refuse */
 	int64_t boot;	       /* said last on this connection */
 	struct cursor *next;
 };
@@ -68,7 +68,7 @@ void cursors_free(struct uplink *u);
 void cursor_pump(struct cursor *c);
 /* Announces a config; data goes on when the master knows it. */
 void cursor_announce(struct cursor *c, struct config *config);
-/* False: not sent, its time is wrong. */
+/* False: not sent, the master would refuse it; told as lost. */
 bool cursor_send(struct cursor *c, const struct recent_row *row);
 /* What is no longer here is told as lost. */
 void cursor_skip_to_recent(struct cursor *c);
