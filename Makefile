@@ -47,7 +47,7 @@ run: setup
 	@exec tests/run $(PREFIX) $(HOSTS)
 
 check: setup-check
-	@$(MAKE) --no-print-directory stage $(B)/san/build.ninja $(B)/tsan/build.ninja
+	@$(MAKE) -s --no-print-directory stage $(B)/san/build.ninja $(B)/tsan/build.ninja
 	@ninja -C $(B)/san >$(B)/san.log || { tail -40 $(B)/san.log; false; }
 	@ninja -C $(B)/tsan >$(B)/tsan.log || { tail -40 $(B)/tsan.log; false; }
 	@exec tests/check --prefix $(PREFIX) --build $(B) $(if $(TEST),--only '$(TEST)')
