@@ -381,6 +381,28 @@ static void no_beat_leaks_into_the_data_of_a_stalled_reader(void **state)
 	close_sides(s);
 }
 
+/* Where room was promised is none: data is dropped, repeated ever more seldom, and answered each time. */
+static void a_stalled_reader_whose_memory_is_full_is_busy(void **state)
+{
+	struct heartbeat_config c = config(HEARTBEAT_URGENT, 100);
+	struct tcp_info info;
+	struct side s[2];
+	char data[1000] = {0};
+
+	open_sides(s, &c);
+	turn(s, 2, 300);
+	setsockopt(s[1].fd, SOL_SOCKET, SO_RCVBUF, &(int){1}, sizeof(int));
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(send(s[0].fd, data, sizeof data, MSG_NOSIGNAL), sizeof data);
+	turn(s, 1, 7000);
+	assert_int_equal(getsockopt(s[0].fd, IPPROTO_TCP, TCP_INFO, &info, &(socklen_t){sizeof info}), 0);
+	assert_true(info.tcpi_unacked > 0 && info.tcpi_backoff > 3);
+	for (int i = 0; i < s[0].changes; i++)
+		assert_int_not_equal(s[0].seen[i], STEP_DOWN);
+	assert_state(&s[0], STEP_BUSY, STEP_HOST_ANSWERS);
+	close_sides(s);
+}
+
 static void a_stalled_reader_of_the_watcher_accuses_nobody(void **state)
 {
 	struct heartbeat_config c = config(HEARTBEAT_URGENT, 20);
@@ -706,6 +728,7 @@ int main(void)
 	    cmocka_unit_test(an_occupied_program_is_busy_for_as_long_as_it_likes),
 	    cmocka_unit_test(our_own_sleep_is_nobodys_fault),
 	    cmocka_unit_test(no_beat_leaks_into_the_data_of_a_stalled_reader),
+	    cmocka_unit_test(a_stalled_reader_whose_memory_is_full_is_busy),
 	    cmocka_unit_test(a_stalled_reader_of_the_watcher_accuses_nobody),
 	    cmocka_unit_test(a_hundred_megabytes_to_the_answerer_arrive_whole),
 	    cmocka_unit_test(a_hundred_megabytes_to_the_watcher_arrive_whole),

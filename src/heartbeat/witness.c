@@ -17,6 +17,15 @@ static uint32_t smaller(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
+/* Its window is closed and every probe of it answered; or its memory is full: it drops what we repeat but
+ * answers, and the kernel repeats ever more seldom. */
+static bool owes_nothing(const struct tcp_info *i)
+{
+	if (i->tcpi_unacked == 0)
+		return i->tcpi_notsent_bytes > 0 && i->tcpi_probes == 0;
+	return i->tcpi_backoff > 0 && i->tcpi_last_ack_recv <= i->tcpi_last_data_sent;
+}
+
 int witness_look(int fd, int64_t now_ns, struct witness *ret_w)
 {
 	struct tcp_info i = {0};
@@ -26,7 +35,7 @@ int witness_look(int fd, int64_t now_ns, struct witness *ret_w)
 	*ret_w = (struct witness){
 	    .at_ns = now_ns - smaller(i.tcpi_last_ack_recv, i.tcpi_last_data_recv) * MS,
 	    .all_acked = i.tcpi_unacked == 0 && i.tcpi_notsent_bytes == 0,
-	    .owes_nothing = i.tcpi_unacked == 0 && i.tcpi_notsent_bytes > 0 && i.tcpi_probes == 0,
+	    .owes_nothing = owes_nothing(&i),
 	    .ended = i.tcpi_state == STATE_CLOSE || i.tcpi_state == STATE_CLOSE_WAIT,
 	    .gave_up = i.tcpi_state == STATE_CLOSE && (i.tcpi_retransmits || i.tcpi_probes),
 	    .virgin = i.tcpi_data_segs_out == 0 && i.tcpi_notsent_bytes == 0 && i.tcpi_bytes_received <= 1,

@@ -13,7 +13,7 @@
 struct witness {
 	int64_t at_ns;	   /* the host was last heard of */
 	bool all_acked;	   /* nothing is on its way */
-	bool owes_nothing; /* its window is closed and no question of ours is open: silence is no sign */
+	bool owes_nothing; /* it takes in no more and no question of ours is open: silence is no sign */
 	bool ended;	   /* FIN or RST came, or the kernel gave up */
 	bool gave_up;	   /* the latter */
 	bool virgin;	   /* no data byte was sent, and no more than one received */
