@@ -217,7 +217,7 @@ def test_a_file_damaged_under_a_running_daemon_is_noticed_and_a_new_one_begun(da
             assert e.code in ("failed", "unavailable")
 
     live(d)
-    wait_for(recovered, 25, "history going on")
+    wait_for(lambda: recovered() and (where == "its header" or glob.glob(f"{file}.damaged-*")), 25, "history going on")
     live(d)
     wait_for(lambda: not trouble(d), 10, "all well")
     assert d.process.poll() is None

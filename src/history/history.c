@@ -73,7 +73,7 @@ static uint64_t hash_names(const char *node, const char *name)
 	return hash_string(hash_string(0xcbf29ce484222325, node), name);
 }
 
-/* --- monitors and configs --- */
+/* --- monitors --- */
 
 static int grow(void *array, size_t n, size_t *size, size_t element)
 {
@@ -125,21 +125,6 @@ int monitor_add(
 	return 0;
 }
 
-int config_add(struct history *h, int64_t id, struct config *take, struct stored_config **ret)
-{
-	struct stored_config *c = calloc(1, sizeof *c);
-	if (!c || grow(&h->configs, h->configs_n, &h->configs_size, sizeof c) ||
-	    lookup_add(&h->configs_by_digest, take->digest, h->configs_n)) {
-		free(c);
-		config_unref(take);
-		return -ENOMEM;
-	}
-	*c = (struct stored_config){id, take};
-	h->configs[h->configs_n++] = c;
-	*ret = c;
-	return 0;
-}
-
 static struct history_monitor *monitor_find(const struct history *h, const char *node, const char *name)
 {
 	uint64_t hash = hash_names(node, name);
@@ -159,14 +144,9 @@ static void history_free(struct history *h)
 	writer_release(h);
 	for (size_t i = 0; i < h->monitors_n; i++)
 		monitor_free(h->monitors[i]);
-	for (size_t i = 0; i < h->configs_n; i++) {
-		config_unref(h->configs[i]->config);
-		free(h->configs[i]);
-	}
 	free(h->monitors);
-	free(h->configs);
 	free(h->monitors_by_name.slots);
-	free(h->configs_by_digest.slots);
+	configs_release(&h->configs);
 	buf_release(&h->scratch);
 	pthread_mutex_destroy(&h->lock);
 	pthread_mutex_destroy(&h->chains_lock);
@@ -185,6 +165,7 @@ static struct history *history_new(const struct history_options *o)
 	h->path = strdup(o->path);
 	h->news_end = &h->news;
 	h->rows_target = ROWS_TARGET;
+	configs_init(&h->configs);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_mutex_init(&h->chains_lock, NULL);
 	pthread_mutex_init(&h->news_lock, NULL);
@@ -260,30 +241,45 @@ struct history_monitor *history_monitor(struct history *h, const char *node, con
 	return m;
 }
 
-static struct stored_config *config_known(const struct history *h, uint64_t digest)
+size_t config_bytes(const struct config *c)
 {
-	int64_t at = lookup_find(&h->configs_by_digest, digest, 0);
-	return at >= 0 ? h->configs[at] : NULL;
+	size_t n = sizeof *c + c->n * sizeof *c->metrics;
+	for (size_t i = 0; i < c->n; i++)
+		n += strlen(c->metrics[i].name) + strlen(c->metrics[i].unit) + strlen(c->metrics[i].doc);
+	return n;
 }
 
-static int config_store(struct history *h, struct config *config, struct stored_config **ret)
+/* With a reference for the caller, and one for the queue when it is new. NULL: no memory. */
+static struct stored_config *config_store(struct history *h, struct config *config)
 {
-	*ret = config_known(h, config->digest);
-	if (*ret)
-		return 0;
-	int e = config_add(h, (int64_t)h->configs_n + 1, config_ref(config), ret);
-	if (e)
-		return e;
+	struct stored_config *c = configs_find(&h->configs, config);
+	if (c)
+		return c;
 	pthread_mutex_lock(&h->lock);
-	buf_put(&h->pending.configs, ret, sizeof *ret);
+	if (buf_reserve(&h->pending.configs, sizeof c))
+		c = configs_add(&h->configs, 0, config_ref(config));
+	if (c) {
+		configs_ref(&h->configs, c);
+		buf_put(&h->pending.configs, &c, sizeof c);
+		h->queued_bytes += config_bytes(c->config);
+	}
+	h->pending.configs.failed = false;
 	pthread_mutex_unlock(&h->lock);
-	return 0;
+	return c;
 }
 
 static int drop_one(struct history *h)
 {
 	h->dropped++;
 	return -ENOBUFS;
+}
+
+static int drop_period(struct history *h, struct history_monitor *m)
+{
+	pthread_mutex_lock(&h->news_lock);
+	m->lost++;
+	pthread_mutex_unlock(&h->news_lock);
+	return drop_one(h);
 }
 
 static size_t rows_limit(const struct history *h, size_t n)
@@ -324,10 +320,10 @@ static int append_locked(
 			m->rows_max = rows_limit(h, c->config->n);
 		m->rows = 0;
 		m->renew = false;
+		configs_ref(&h->configs, c); /* the queue's, for a whole row */
 	}
 	m->rows++;
 	m->queued++;
-	m->config = c;
 	m->last = p->at;
 	tell_writer(h);
 	return 0;
@@ -339,15 +335,18 @@ int history_append(
 	if (!position_after(p->at, m->last))
 		return 0;
 	if (h->queued_bytes >= h->options.queue_bytes || config->n > METRICS_MAX)
-		return drop_one(h);
+		return drop_period(h, m);
 	struct stored_config *c = m->config;
-	if ((!c || c->config != config) && config_store(h, config, &c))
-		return drop_one(h);
+	if ((!c || !configs_alike(c->config, config)) && !(c = config_store(h, config)))
+		return drop_period(h, m);
 	pthread_mutex_lock(&h->lock);
 	int e = append_locked(h, m, c, p);
 	pthread_mutex_unlock(&h->lock);
+	if (c != m->config)
+		configs_unref(&h->configs, e ? c : m->config);
 	if (e)
-		return drop_one(h);
+		return drop_period(h, m);
+	m->config = c;
 	h->appended++;
 	return 0;
 }
@@ -401,11 +400,13 @@ void history_dispatch(struct history *h, const struct history_news *news, void *
 		pthread_mutex_lock(&h->news_lock);
 		struct history_monitor *next = m->news_next;
 		struct history_position to = m->committed;
+		uint64_t lost = m->lost;
+		m->lost = 0;
 		m->in_news = false;
 		m->news_next = NULL;
 		pthread_mutex_unlock(&h->news_lock);
 		if (news->committed)
-			news->committed(data, m, to);
+			news->committed(data, m, to, lost);
 		m = next;
 	}
 	tell_trouble(h, news, data);

@@ -75,7 +75,11 @@ int history_append(
     struct history *h, struct history_monitor *m, struct config *config, const struct history_period *p);
 /* Tells, through the two functions, what happened on the writer's side since the last call. */
 struct history_news {
-	void (*committed)(void *data, struct history_monitor *m, struct history_position to);
+	/* All up to `to` is committed, but for those that were lost (dropped while the disk was in trouble, or not to
+	 * be filed): `lost` is how many more of this monitor's since it was last told, and never comes later than
+	 * what follows them. */
+	void (*committed)(
+	    void *data, struct history_monitor *m, struct history_position to, uint64_t lost);
 	/* Trouble began (what != NULL: one line for people) or ended (NULL), with the periods dropped
 	 * meanwhile. */
 	void (*trouble)(void *data, const char *what, uint64_t dropped);
@@ -117,8 +121,22 @@ struct history_point {
 	double mean, min, max; /* unscaled */
 	struct value value;    /* the last in it: borrowed; a text, a number at metric->scale, or none */
 };
-typedef int history_point_fn(void *data, const struct history_point *p);
+typedef int history_point_fn(void *data, const struct history_point *p); /* negative: stops, and is returned */
 int history_read(struct history *h, const struct history_query *q, history_point_fn *fn, void *data);
+
+/* The same a piece at a time, in bounded memory and time: each call goes on from the cursor, which begins zeroed, in a
+ * view of its own. 1: there may be more; 0: that was all. fn returning 1 ends the piece early, after the points of the
+ * same time. */
+struct history_cursor {
+	size_t monitor;
+	char metric[METRIC_NAME_MAX + 1], unit[METRIC_NAME_MAX + 1]; /* read to its end, or being read */
+	enum metric_type type;
+	uint8_t scale;
+	bool within;
+	int64_t from_ns; /* ... from here on */
+};
+int history_read_on(struct history *h, const struct history_query *q, struct history_cursor *c,
+    history_point_fn *fn, void *data);
 
 /* --- events: appended like periods, read like points --- */
 struct history_event {

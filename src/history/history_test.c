@@ -1,165 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "history/history.h"
-
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <sqlite3.h>
-#include <stdarg.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-#include "history/play.h"
-
-#define SECOND INT64_C(1000000000)
-
-enum { N = 24 };
-
-/* --- a history of one test --- */
-
-struct fixture {
-	char folder[64], path[96];
-	struct history_options options;
-	struct history *h;
-	struct config *config;
-	struct play play;
-	uint64_t told; /* last sequence committed */
-	int began, ended;
-	uint64_t dropped;
-	char what[400];
-};
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof *f);
-	strcpy(f->folder, "/tmp/vigia-history-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
-	snprintf(f->path, sizeof f->path, "%s/history.db", f->folder);
-	f->options = (struct history_options){.path = f->path, .sync_ns = 5 * SECOND, .queue_bytes = 1 << 22};
-	f->config = play_config(N);
-	*state = f;
-	return 0;
-}
-
-static void remove_folder(const char *folder)
-{
-	char command[128];
-	snprintf(command, sizeof command, "rm -rf '%s'", folder);
-	assert_int_equal(system(command), 0);
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-	history_close(f->h);
-	config_unref(f->config);
-	free(f->play.values);
-	free(f->play.texts);
-	remove_folder(f->folder);
-	free(f);
-	return 0;
-}
-
-static void open_it(struct fixture *f)
-{
-	assert_int_equal(history_open(&f->h, &f->options), 0);
-}
-
-static void reopen_it(struct fixture *f)
-{
-	history_close(f->h);
-	f->h = NULL;
-	open_it(f);
-}
-
-static int64_t time_of(uint64_t sequence)
-{
-	return 1700000000 * SECOND + (int64_t)sequence * SECOND + (int64_t)(play_noise(sequence) % 100000);
-}
-
-static int append(struct fixture *f, const char *node, uint64_t sequence)
-{
-	struct history_period p = {{7, sequence}, time_of(sequence), play_period(&f->play, sequence, N)};
-	return history_append(f->h, history_monitor(f->h, node, "host"), f->config, &p);
-}
-
-static void append_range(struct fixture *f, const char *node, uint64_t from, uint64_t to)
-{
-	for (uint64_t s = from; s <= to; s++)
-		assert_int_equal(append(f, node, s), 0);
-}
-
-static void on_committed(void *data, struct history_monitor *m, struct history_position to)
-{
-	struct fixture *f = data;
-	assert_int_equal(to.boot, 7);
-	if (!strcmp(history_monitor_node(m), "a"))
-		f->told = to.sequence;
-}
-
-static void on_trouble(void *data, const char *what, uint64_t dropped)
-{
-	struct fixture *f = data;
-	if (what) {
-		f->began++;
-		snprintf(f->what, sizeof f->what, "%s", what);
-	} else {
-		f->ended++;
-		f->dropped = dropped;
-	}
-}
-
-static void dispatch(struct fixture *f)
-{
-	static const struct history_news news = {on_committed, on_trouble};
-	history_dispatch(f->h, &news, f);
-}
-
-static void pause_ms(int ms)
-{
-	poll(NULL, 0, ms);
-}
-
-static void wait_committed(struct fixture *f, uint64_t sequence)
-{
-	for (int i = 0; i < 1000 && f->told < sequence; i++) {
-		dispatch(f);
-		pause_ms(10);
-	}
-	assert_int_equal(f->told, sequence);
-}
-
-struct checked {
-	uint64_t next, n;
-};
-
-static int check_period(void *data, struct config *config, const struct history_period *p)
-{
-	struct checked *c = data;
-	assert_int_equal(config->n, N);
-	assert_int_equal(p->at.sequence, c->next);
-	assert_int_equal(p->time_ns, time_of(c->next));
-	assert_true(play_matches(c->next, p->values, N));
-	c->next++;
-	c->n++;
-	return 0;
-}
-
-static void check_replay(struct fixture *f, const char *node, uint64_t after, uint64_t to)
-{
-	struct checked c = {.next = after + 1};
-	struct history_position from = {after ? 7 : 0, after};
-	assert_int_equal(history_replay(f->h, node, "host", from, SIZE_MAX, check_period, &c), to - after);
-	assert_int_equal(c.next, to + 1);
-}
+#include "history/fixture_test.h"
 
 /* --- what it does --- */
 
@@ -168,7 +8,7 @@ static void keeps_periods(void **state)
 	struct fixture *f = *state;
 	open_it(f);
 	append_range(f, "a", 1, 100);
-	wait_committed(f, 100);
+	wait_told(f, 100);
 	check_replay(f, "a", 0, 100);
 	check_replay(f, "a", 60, 100);
 }
@@ -179,16 +19,13 @@ static void keeps_periods_over_chunks_and_restarts(void **state)
 	open_it(f);
 	append_range(f, "a", 1, 2000);
 	append_range(f, "b", 1, 1500);
-	wait_committed(f, 2000);
+	wait_told(f, 2000);
 	check_replay(f, "a", 0, 2000);
-	pause_ms(300);
-	struct history_figures figures;
-	history_figures(f->h, &figures);
-	assert_true(figures.chunks >= 3);
+	wait_until_true(f, figures(f).chunks >= 3);
 	reopen_it(f);
 	assert_int_equal(history_monitor_last(history_monitor(f->h, "a", "host")).sequence, 2000);
 	append_range(f, "a", 1, 2500); /* those that are known are ignored */
-	wait_committed(f, 2500);
+	wait_told(f, 2500);
 	check_replay(f, "a", 0, 2500);
 	check_replay(f, "a", 1234, 2500);
 	check_replay(f, "b", 0, 1500);
@@ -207,38 +44,41 @@ static void replay_stops(void **state)
 	int n = 0;
 	open_it(f);
 	append_range(f, "a", 1, 700);
-	wait_committed(f, 700);
+	wait_told(f, 700);
 	assert_int_equal(
 	    history_replay(f->h, "a", "host", (struct history_position){0}, SIZE_MAX, stop_at_ten, &n), 10);
-	struct checked c = {.next = 5};
-	assert_int_equal(
-	    history_replay(f->h, "a", "host", (struct history_position){7, 4}, 3, check_period, &c), 3);
-	assert_int_equal(
-	    history_replay(f->h, "nobody", "host", (struct history_position){0}, 3, check_period, &c), 0);
+	assert_int_equal(replay_after(f, "a", 4, 3).last, 7);
+	assert_int_equal(replay(f, "nobody").n, 0);
 }
+
+struct knowing {
+	struct fixture *f;
+	int n;
+};
 
 static int check_known(
     void *data, struct history_monitor *m, struct config *config, const struct history_period *last)
 {
+	struct knowing *k = data;
 	uint64_t want = !strcmp(history_monitor_node(m), "a") ? 650 : 3;
 	assert_int_equal(last->at.sequence, want);
-	assert_int_equal(last->time_ns, time_of(want));
+	assert_int_equal(last->time_ns, time_of(k->f, want));
 	assert_true(play_matches(want, last->values, config->n));
-	++*(int *)data;
+	k->n++;
 	return 0;
 }
 
 static void tells_what_is_known(void **state)
 {
 	struct fixture *f = *state;
-	int n = 0;
+	struct knowing k = {.f = f};
 	open_it(f);
 	append_range(f, "a", 1, 650);
 	append_range(f, "b", 1, 3);
-	wait_committed(f, 650);
+	wait_told(f, 650);
 	reopen_it(f);
-	assert_int_equal(history_known(f->h, check_known, &n), 0);
-	assert_int_equal(n, 2);
+	assert_int_equal(history_known(f->h, check_known, &k), 0);
+	assert_int_equal(k.n, 2);
 }
 
 struct points {
@@ -265,7 +105,7 @@ static int add_point(void *data, const struct history_point *p)
 static struct points read_points(struct fixture *f, const char *metric, int64_t step_ns)
 {
 	struct points p = {0};
-	struct history_query q = {"a", "h*", metric, time_of(101), time_of(2001) - 200000, step_ns};
+	struct history_query q = {"a", "h*", metric, time_of(f, 101), time_of(f, 2001) - 200000, step_ns};
 	assert_int_equal(history_read(f->h, &q, add_point, &p), 0);
 	return p;
 }
@@ -290,13 +130,125 @@ static void reads_points_and_steps(void **state)
 	open_it(f);
 	append_range(f, "a", 1, 2100);
 	append_range(f, "b", 1, 100);
-	wait_committed(f, 2100);
+	wait_told(f, 2100);
 	struct points p = read_points(f, "metric/3", 0);
 	assert_int_equal(p.n, 1900);
 	check_points(f, p);
 	p = read_points(f, "metric/3", 60 * SECOND);
 	assert_in_range(p.n, 31, 33);
 	check_points(f, p);
+}
+
+/* --- reading in pieces --- */
+
+struct list {
+	struct seen {
+		char metric[32];
+		int64_t time_ns;
+		uint64_t count;
+		double mean;
+	} *points;
+	size_t n, size;
+	unsigned every; /* ends a piece after so many; 0: never */
+};
+
+static int list_point(void *data, const struct history_point *p)
+{
+	struct list *l = data;
+	if (l->n == l->size) {
+		l->size = l->size ? l->size * 2 : 1024;
+		l->points = realloc(l->points, l->size * sizeof *l->points);
+	}
+	struct seen *s = &l->points[l->n++];
+	*s = (struct seen){.time_ns = p->time_ns, .count = p->count, .mean = p->mean};
+	snprintf(s->metric, sizeof s->metric, "%s", p->metric->name);
+	return l->every && l->n % l->every == 0;
+}
+
+static size_t read_list(struct fixture *f, struct list *l, const char *metric, int64_t step_ns)
+{
+	struct history_query q = {"a", "host", metric, 0, INT64_MAX, step_ns};
+	struct history_cursor c = {0};
+	size_t pieces = 1;
+	int e;
+	l->n = 0;
+	while ((e = history_read_on(f->h, &q, &c, list_point, l)) > 0)
+		pieces++;
+	assert_int_equal(e, 0);
+	return pieces;
+}
+
+/* Series by series, in order of time, nothing twice. */
+static void check_order(const struct list *l)
+{
+	for (size_t i = 1; i < l->n; i++) {
+		int order = strcmp(l->points[i - 1].metric, l->points[i].metric);
+		assert_true(order < 0 || (!order && l->points[i - 1].time_ns < l->points[i].time_ns));
+	}
+}
+
+static void pieces_are_the_whole(void **state)
+{
+	struct fixture *f = *state;
+	static const int64_t steps[] = {0, SECOND, 7 * SECOND, 3600 * SECOND};
+	open_it(f);
+	for (uint64_t s = 1; s <= 6000; s += 1000) {
+		append_range(f, "a", s, s + 999);
+		wait_told(f, s + 999);
+	}
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		struct list whole = {0}, cut = {.every = 997};
+		size_t few = read_list(f, &whole, "*", steps[i]), many = read_list(f, &cut, "*", steps[i]);
+		check_order(&whole);
+		assert_true(few > 1 && (many > few || whole.n < 997));
+		assert_true(steps[i] || whole.n == 6000 * N);
+		assert_int_equal(whole.n, cut.n);
+		assert_memory_equal(whole.points, cut.points, whole.n * sizeof *whole.points);
+		free(whole.points);
+		free(cut.points);
+	}
+}
+
+/* Longer than what is read at once: in slices of time, each step in one of them. */
+static void a_long_series_comes_in_slices(void **state)
+{
+	struct fixture *f = *state;
+	struct config *one = play_config(1);
+	struct list l = {0};
+	enum { ROWS = 150000 };
+	open_it(f);
+	for (uint64_t s = 1; s <= ROWS; s++) {
+		assert_int_equal(append_of(f, "a", one, s), 0);
+		if (s % 10000 == 0)
+			wait_told(f, s);
+	}
+	assert_true(read_list(f, &l, "*", 0) >= 3);
+	check_order(&l);
+	assert_int_equal(l.n, ROWS);
+	assert_true(read_list(f, &l, "*", 1000 * SECOND) >= 3);
+	check_order(&l);
+	assert_int_equal(l.n, ROWS / 1000 + 1);
+	for (size_t i = 1; i + 1 < l.n; i++)
+		assert_int_equal(l.points[i].count, 1000);
+	free(l.points);
+	config_unref(one);
+}
+
+/* More series than are listed at once. */
+static void many_series_come_in_pieces(void **state)
+{
+	struct fixture *f = *state;
+	struct config *wide = play_config(10000);
+	struct list l = {0};
+	open_it(f);
+	for (uint64_t s = 1; s <= 3; s++)
+		assert_int_equal(append_of(f, "a", wide, s), 0);
+	wait_told(f, 3);
+	assert_true(read_list(f, &l, "*", 0) >= 1);
+	check_order(&l);
+	assert_int_equal(l.n, 30000);
+	free(l.points);
+	config_unref(wide);
 }
 
 static void thins_and_keeps_means(void **state)
@@ -306,10 +258,10 @@ static void thins_and_keeps_means(void **state)
 	f->options.thin_step_ns = 10 * SECOND;
 	open_it(f);
 	append_range(f, "a", 1, 2100);
-	wait_committed(f, 2100);
-	pause_ms(500);
+	wait_told(f, 2100);
+	wait_until_true(f, figures(f).chunks >= 3);
 	reopen_it(f); /* the first pass comes at once */
-	pause_ms(1500);
+	wait_until_true(f, sqlite_int(f->path, "SELECT count(*) FROM chunks_ WHERE step_ns = 0") == 0);
 	struct points p = read_points(f, "metric/3", 60 * SECOND);
 	assert_in_range(p.n, 31, 33);
 	p = read_points(f, "metric/3", 0);
@@ -343,13 +295,16 @@ static void keeps_events(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(keeps_periods, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(keeps_periods_over_chunks_and_restarts, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(replay_stops, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(tells_what_is_known, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(reads_points_and_steps, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(thins_and_keeps_means, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(keeps_events, set_up, tear_down),
+	    test_of_it(keeps_periods),
+	    test_of_it(keeps_periods_over_chunks_and_restarts),
+	    test_of_it(replay_stops),
+	    test_of_it(tells_what_is_known),
+	    test_of_it(reads_points_and_steps),
+	    test_of_it(pieces_are_the_whole),
+	    test_of_it(a_long_series_comes_in_slices),
+	    test_of_it(many_series_come_in_pieces),
+	    test_of_it(thins_and_keeps_means),
+	    test_of_it(keeps_events),
 	};
 	return cmocka_run_group_tests_name("history", tests, NULL, NULL);
 }

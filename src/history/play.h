@@ -11,14 +11,18 @@
 #include "base/config.h"
 #include "base/value.h"
 
-static inline struct config *play_config(size_t n)
+/* Rounds have names of their own: round 0 "metric/3", round 5 "5/metric/3". */
+static inline struct config *play_config_of(size_t n, int round)
 {
 	struct config *c = config_new(n);
 	const char *why;
 	size_t at;
 	for (size_t i = 0; c && i < n; i++) {
 		char name[32];
-		snprintf(name, sizeof name, "metric/%zu", i);
+		char *to = name;
+		if (round)
+			to += sprintf(name, "%d/", round);
+		sprintf(to, "metric/%zu", i);
 		c->metrics[i] = (struct metric){.name = strdup(name),
 		    .unit = strdup(i % 7 == 5 ? "" : "By"),
 		    .doc = strdup("made up \"for tests\""),
@@ -28,6 +32,11 @@ static inline struct config *play_config(size_t n)
 	if (!c || config_seal(c, &why, &at))
 		abort();
 	return c;
+}
+
+static inline struct config *play_config(size_t n)
+{
+	return play_config_of(n, 0);
 }
 
 static inline uint64_t play_noise(uint64_t x)
@@ -73,13 +82,15 @@ static inline struct value play_value(uint64_t sequence, size_t i, char text[32]
 struct play {
 	struct value *values;
 	char (*texts)[32];
+	size_t n;
 };
 
 static inline const struct value *play_period(struct play *p, uint64_t sequence, size_t n)
 {
-	if (!p->values) {
-		p->values = calloc(n, sizeof *p->values);
-		p->texts = calloc(n, sizeof *p->texts);
+	if (p->n < n) {
+		p->values = realloc(p->values, n * sizeof *p->values);
+		p->texts = realloc(p->texts, n * sizeof *p->texts);
+		p->n = n;
 	}
 	for (size_t i = 0; i < n; i++)
 		p->values[i] = play_value(sequence, i, p->texts[i]);

@@ -49,6 +49,9 @@ static const char *const schema_steps[] = {
     "CREATE VIEW events AS SELECT datetime(time_ns / 1000000000, 'unixepoch') AS time, kind, node, monitor, "
     "text"
     " FROM events_;",
+    /* Is this config needed still? And what is there of a monitor in some time, without looking at the chunks. */
+    "CREATE INDEX chunks_of_config ON chunks_ (config);"
+    "CREATE INDEX chunks_of_monitor ON chunks_ (monitor, to_ns, from_ns, config, rows);",
 };
 
 enum { SCHEMA_VERSION = sizeof schema_steps / sizeof *schema_steps };

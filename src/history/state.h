@@ -5,7 +5,7 @@
  *	writer	commits, builds chunks, keeps the file small (writer.c); alone uses `store`
  *	readers	any thread (reader.c): their own view of the file, and the chains under `chains_lock`
  *
- * Order of locks: none is taken while another is held.
+ * Order of locks: none is taken while another is held, but that of the configs, which is a leaf.
  */
 #ifndef VIGIA_HISTORY_STATE_H
 #define VIGIA_HISTORY_STATE_H
@@ -14,20 +14,15 @@
 #include <stdatomic.h>
 
 #include "base/buf.h"
+#include "history/configs.h"
 #include "history/history.h"
 #include "history/row.h"
 #include "history/store.h"
 
-/* A config with the number it has in the file. Lives as long as the history. */
-struct stored_config {
-	int64_t id;
-	struct config *config; /* counted by the loop alone; its content never changes */
-};
-
 /* Rows that are committed in the journal and in no chunk: a whole one and those that build on it. */
 struct chain {
 	struct chain *next; /* newer, of the same monitor */
-	struct stored_config *config;
+	struct stored_config *config; /* referenced, as all that are named in these structures */
 	struct row_place first, last;
 	size_t rows;
 	struct buf bytes;	     /* length, row each */
@@ -57,19 +52,21 @@ struct history_monitor {
 	struct row_place place; /* of the row seen last */
 	bool placed;
 	struct history_position kept; /* the last row in a chunk or chain */
+	uint64_t unfiled;	      /* rows lost, not told yet */
 
 	/* under news_lock */
 	struct history_monitor *news_next;
 	struct history_position committed;
+	uint64_t lost; /* since it was told */
 	bool in_news;
 };
 
 /* What the loop hands to the writer in one go. */
 struct batch {
-	struct buf rows;     /* records */
+	struct buf rows;     /* records; each with a config has a reference to it */
 	struct buf events;   /* time, then four strings each */
 	struct buf monitors; /* struct history_monitor *, new ones */
-	struct buf configs;  /* struct stored_config *, new ones */
+	struct buf configs;  /* struct stored_config *, new ones, referenced */
 	uint64_t rows_n;
 };
 
@@ -97,28 +94,27 @@ struct history {
 	struct history_monitor **monitors; /* by id - 1 */
 	size_t monitors_n, monitors_size;
 	struct lookup monitors_by_name;
-	struct stored_config **configs; /* by id - 1 */
-	size_t configs_n, configs_size;
-	struct lookup configs_by_digest;
 	struct buf scratch;
+
+	struct configs configs; /* any thread */
 
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* rows for an idle writer, or the end */
 	struct batch pending;
 	bool idle, stop;
 
+	bool loading; /* at start, before there is a thread: configs are looked for in the file */
+
 	/* writer */
 	struct store *store;
 	struct batch batch;
 	struct history_monitor *
-	    *known; /* those told to it, by id - 1; changed under chains_lock, as the configs */
+	    *known; /* those told to it, by id - 1; changed under chains_lock */
 	size_t known_n, known_size;
-	struct stored_config **known_configs;
-	size_t known_configs_n, known_configs_size;
+	struct buf gone; /* numbers of configs that the file may not need any more */
 	unsigned failing; /* a bit a kind of work, see writer.c */
 	uint64_t dropped_before;
 	int64_t retry_ns, sync_ns, pass_ns, prune_ns;
-	size_t unsynced;   /* bytes committed since the last sync */
 	size_t complete_n; /* chains waiting to become chunks */
 
 	pthread_mutex_t chains_lock;
@@ -146,7 +142,8 @@ enum {
 int64_t monotonic_ns(void);
 int monitor_add(
     struct history *h, int64_t id, const char *node, const char *name, struct history_monitor **ret);
-int config_add(struct history *h, int64_t id, struct config *take, struct stored_config **ret);
+/* What a config takes in memory, about; in the file it is the same. */
+size_t config_bytes(const struct config *c);
 
 /* writer.c */
 void *writer_run(void *history);

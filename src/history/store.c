@@ -26,11 +26,15 @@ enum statement {
 	EVENTS,
 	CHUNKS_AFTER,
 	CHUNKS_BETWEEN,
+	SPANS,
 	LAST_CHUNK,
 	CHUNKS_TO_THIN,
 	CONFIG,
 	METRICS,
 	MAX_CONFIG,
+	UNUSED_CONFIGS,
+	DROP_CONFIG,
+	DROP_METRICS,
 	DROP_CHUNKS_BEFORE,
 	DROP_EVENTS_BEFORE,
 	DROP_OLDEST_CHUNKS,
@@ -59,8 +63,9 @@ static const char *const sql[STATEMENTS] = {
     [CHUNKS_AFTER] = "SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? AND (boot, last) > (?, ?)"
 		     " ORDER BY boot, last",
     [CHUNKS_BETWEEN] =
-	"SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? AND to_ns >= ? AND from_ns < ?"
-	" ORDER BY boot, last",
+	"SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? AND to_ns >= ? AND from_ns < ? ORDER BY to_ns",
+    [SPANS] = "SELECT config, from_ns, to_ns, rows FROM chunks_ WHERE monitor = ? AND to_ns >= ? AND from_ns < ?"
+	      " ORDER BY to_ns",
     [LAST_CHUNK] =
 	"SELECT " CHUNK_COLUMNS " FROM chunks_ WHERE monitor = ? ORDER BY boot DESC, last DESC LIMIT 1",
     [CHUNKS_TO_THIN] =
@@ -69,18 +74,28 @@ static const char *const sql[STATEMENTS] = {
 	       " FROM configs WHERE id = ?",
     [METRICS] = "SELECT metric, type, unit, scale, doc FROM metrics WHERE config = ? ORDER BY n",
     [MAX_CONFIG] = "SELECT ifnull(max(id), 0) FROM configs",
-    [DROP_CHUNKS_BEFORE] = "DELETE FROM chunks_ WHERE id IN (SELECT id FROM chunks_ WHERE to_ns < ? LIMIT ?)",
+    [UNUSED_CONFIGS] =
+	"SELECT id FROM configs c WHERE NOT EXISTS (SELECT 1 FROM chunks_ WHERE config = c.id)",
+    [DROP_CONFIG] =
+	"DELETE FROM configs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM chunks_ WHERE config = ?1)",
+    [DROP_METRICS] = "DELETE FROM metrics WHERE config = ?",
+    [DROP_CHUNKS_BEFORE] = "DELETE FROM chunks_ WHERE id IN (SELECT id FROM chunks_ WHERE to_ns < ? LIMIT ?)"
+			   " RETURNING config",
     [DROP_EVENTS_BEFORE] =
 	"DELETE FROM events_ WHERE id IN (SELECT id FROM events_ WHERE time_ns < ? LIMIT ?)",
-    [DROP_OLDEST_CHUNKS] = "DELETE FROM chunks_ WHERE id IN (SELECT id FROM chunks_ ORDER BY to_ns LIMIT ?)",
+    [DROP_OLDEST_CHUNKS] = "DELETE FROM chunks_ WHERE id IN (SELECT id FROM chunks_ ORDER BY to_ns LIMIT ?)"
+			   " RETURNING config",
     [DROP_OLDEST_EVENTS] = "DELETE FROM events_ WHERE time_ns < (SELECT ifnull(min(to_ns), 0) FROM chunks_)",
 };
 
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
+	int log, synced; /* pages of the log: all, and of those at the last sync */
 	char why[256];
 };
+
+enum { PAGE = 4096 };
 
 static __thread char open_why[256];
 
@@ -263,6 +278,15 @@ static int set_up_reading(struct store *s)
 	return e;
 }
 
+/* A log that was written back into the file begins again. */
+static int on_log(void *store, sqlite3 *db, const char *name, int pages)
+{
+	struct store *s = store;
+	s->log = pages;
+	s->synced = pages < s->synced ? 0 : s->synced;
+	return SQLITE_OK;
+}
+
 /* The check comes first: some of the pragmas write, and what is not ours stays as it is. */
 static int set_up_writing(struct store *s)
 {
@@ -274,6 +298,7 @@ static int set_up_writing(struct store *s)
 	    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
 	    "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF; PRAGMA journal_size_limit = 131072;"
 	    "PRAGMA cache_size = -4000; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF");
+	sqlite3_wal_hook(s->db, on_log, s);
 	return !e && version < SCHEMA_VERSION ? migrate_from(s, version) : e;
 }
 
@@ -328,7 +353,13 @@ int store_sync(struct store *s, bool all)
 {
 	int rc = sqlite3_wal_checkpoint_v2(
 	    s->db, NULL, all ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	s->synced = s->log;
 	return (rc & 0xff) == SQLITE_BUSY ? 0 : failed(s, rc);
+}
+
+size_t store_unsynced(const struct store *s)
+{
+	return (size_t)(s->log - s->synced) * PAGE;
 }
 
 /* --- writing --- */
@@ -448,6 +479,8 @@ struct call {
 		store_journal_fn *journal;
 		store_chunk_fn *chunk;
 		history_event_fn *event;
+		store_id_fn *id;
+		store_span_fn *span;
 	};
 	void *data;
 };
@@ -527,6 +560,21 @@ int store_chunks_between(
 	return each_chunk(s, CHUNKS_BETWEEN, (int64_t[]){monitor, from_ns, to_ns}, 3, fn, data);
 }
 
+static int call_span(void *data, sqlite3_stmt *q)
+{
+	struct call *c = data;
+	struct store_span span = {sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1), sqlite3_column_int64(q, 2),
+	    (uint64_t)sqlite3_column_int64(q, 3)};
+	return c->span(c->data, &span);
+}
+
+int store_spans(
+    struct store *s, int64_t monitor, int64_t from_ns, int64_t to_ns, store_span_fn *fn, void *data)
+{
+	return each(s, SPANS, (int64_t[]){monitor, from_ns, to_ns}, 3, call_span,
+	    &(struct call){.span = fn, .data = data});
+}
+
 int store_last_chunk(struct store *s, int64_t monitor, store_chunk_fn *fn, void *data)
 {
 	return each_chunk(s, LAST_CHUNK, &monitor, 1, fn, data);
@@ -601,6 +649,17 @@ int store_max_config(struct store *s, int64_t *ret)
 	return each(s, MAX_CONFIG, NULL, 0, take_int, ret);
 }
 
+static int call_id(void *data, sqlite3_stmt *q)
+{
+	struct call *c = data;
+	return c->id(c->data, sqlite3_column_int64(q, 0));
+}
+
+int store_unused_configs(struct store *s, store_id_fn *fn, void *data)
+{
+	return each(s, UNUSED_CONFIGS, NULL, 0, call_id, &(struct call){.id = fn, .data = data});
+}
+
 /* --- keeping it small --- */
 
 static int64_t drop(struct store *s, enum statement which, const int64_t *args, int n)
@@ -609,17 +668,31 @@ static int64_t drop(struct store *s, enum statement which, const int64_t *args, 
 	return e ? e : sqlite3_changes64(s->db);
 }
 
-int64_t store_drop_before(struct store *s, int64_t time_ns, int64_t max)
+int store_drop_config(struct store *s, int64_t id)
+{
+	int64_t n = drop(s, DROP_CONFIG, &id, 1);
+	return n > 0 ? run_ints(s, DROP_METRICS, &id, 1) : (int)n;
+}
+
+/* Chunks, whose configs fn gets. */
+static int64_t drop_chunks(
+    struct store *s, enum statement which, const int64_t *args, int n, store_id_fn *fn, void *data)
+{
+	int e = each(s, which, args, n, call_id, &(struct call){.id = fn, .data = data});
+	return e ? e : sqlite3_changes64(s->db);
+}
+
+int64_t store_drop_before(struct store *s, int64_t time_ns, int64_t max, store_id_fn *fn, void *data)
 {
 	int64_t args[] = {time_ns, max};
 	int64_t events = drop(s, DROP_EVENTS_BEFORE, args, 2);
-	int64_t chunks = events < 0 ? events : drop(s, DROP_CHUNKS_BEFORE, args, 2);
+	int64_t chunks = events < 0 ? events : drop_chunks(s, DROP_CHUNKS_BEFORE, args, 2, fn, data);
 	return chunks < 0 ? chunks : chunks + events;
 }
 
-int64_t store_drop_oldest(struct store *s, int64_t max)
+int64_t store_drop_oldest(struct store *s, int64_t max, store_id_fn *fn, void *data)
 {
-	int64_t chunks = drop(s, DROP_OLDEST_CHUNKS, &max, 1);
+	int64_t chunks = drop_chunks(s, DROP_OLDEST_CHUNKS, &max, 1, fn, data);
 	int64_t events = chunks < 0 ? chunks : drop(s, DROP_OLDEST_EVENTS, NULL, 0);
 	return events < 0 ? events : chunks;
 }

@@ -29,6 +29,8 @@ int store_commit(struct store *s);
 void store_rollback(struct store *s);
 /* Writes the log back into the file and syncs both; `all`: also waits for readers and empties the log. */
 int store_sync(struct store *s, bool all);
+/* What was committed since the last sync, as it is in the log. */
+size_t store_unsynced(const struct store *s);
 
 enum { STEP_NEVER = -1 };
 
@@ -54,13 +56,21 @@ int store_put_event(struct store *s, const struct history_event *e);
 typedef int store_monitor_fn(void *data, int64_t id, const char *node, const char *monitor);
 typedef int store_journal_fn(void *data, int64_t id, struct bytes body);
 typedef int store_chunk_fn(void *data, const struct chunk_row *c);
+/* What there is of a chunk without looking into it. */
+struct store_span {
+	int64_t config, from_ns, to_ns;
+	uint64_t rows;
+};
+typedef int store_span_fn(void *data, const struct store_span *s);
 int store_monitors(struct store *s, store_monitor_fn *fn, void *data);
 int store_journal(struct store *s, store_journal_fn *fn, void *data);
 int store_events(struct store *s, int64_t from_ns, int64_t to_ns, history_event_fn *fn, void *data);
 /* A monitor's chunks that hold something after the position, in order. */
 int store_chunks_after(
     struct store *s, int64_t monitor, struct history_position after, store_chunk_fn *fn, void *data);
-/* ... that overlap from <= time < to. */
+/* ... that overlap from <= time < to, by when they end. */
+int store_spans(
+    struct store *s, int64_t monitor, int64_t from_ns, int64_t to_ns, store_span_fn *fn, void *data);
 int store_chunks_between(
     struct store *s, int64_t monitor, int64_t from_ns, int64_t to_ns, store_chunk_fn *fn, void *data);
 /* ... its last. */
@@ -70,11 +80,17 @@ int store_chunks_to_thin(struct store *s, int64_t before_ns, int64_t max, store_
 /* The config so numbered, made anew. -ENOENT. */
 int store_config(struct store *s, int64_t id, struct config **ret);
 int store_max_config(struct store *s, int64_t *ret);
+typedef int store_id_fn(void *data, int64_t id);
+/* Configs that no chunk is of. */
+int store_unused_configs(struct store *s, store_id_fn *fn, void *data);
+/* Deletes it if no chunk is of it. */
+int store_drop_config(struct store *s, int64_t id);
 
-/* Deletes chunks and events that ended before, at most max of each; returns how many went. */
-int64_t store_drop_before(struct store *s, int64_t time_ns, int64_t max);
+/* Deletes chunks and events that ended before, at most max of each; returns how many went. `fn` gets the config of
+ * each chunk. */
+int64_t store_drop_before(struct store *s, int64_t time_ns, int64_t max, store_id_fn *fn, void *data);
 /* Deletes the oldest max chunks, and events older than they; returns how many chunks went. */
-int64_t store_drop_oldest(struct store *s, int64_t max);
+int64_t store_drop_oldest(struct store *s, int64_t max, store_id_fn *fn, void *data);
 struct store_size {
 	int64_t page, pages, free_pages;
 };

@@ -4,155 +4,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <sqlite3.h>
-#include <stdarg.h>
-#include <time.h>
-#include <unistd.h>
+#include "history/fixture_test.h"
 
-#include <cmocka.h>
-
-#include "history/history.h"
-#include "history/play.h"
-
-#define SECOND INT64_C(1000000000)
-
-enum { N = 24, SHORT_KILLS = 20 };
-
-struct fixture {
-	char folder[64], path[96];
-	struct history_options options;
-	struct history *h;
-	struct config *config;
-	struct play play;
-	uint64_t told;
-	int began, ended;
-	uint64_t dropped;
-	char what[400];
-};
-
-static int set_up(void **state)
-{
-	struct fixture *f = calloc(1, sizeof *f);
-	strcpy(f->folder, "/tmp/vigia-trouble-XXXXXX");
-	assert_non_null(mkdtemp(f->folder));
-	snprintf(f->path, sizeof f->path, "%s/history.db", f->folder);
-	f->options = (struct history_options){.path = f->path, .sync_ns = SECOND, .queue_bytes = 1 << 20};
-	f->config = play_config(N);
-	*state = f;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *f = *state;
-	char command[128];
-	history_close(f->h);
-	config_unref(f->config);
-	free(f->play.values);
-	free(f->play.texts);
-	snprintf(command, sizeof command, "rm -rf '%s'", f->folder);
-	assert_int_equal(system(command), 0);
-	free(f);
-	return 0;
-}
-
-static void open_it(struct fixture *f)
-{
-	assert_int_equal(history_open(&f->h, &f->options), 0);
-}
-
-static void close_it(struct fixture *f)
-{
-	history_close(f->h);
-	f->h = NULL;
-}
-
-static void pause_ms(int ms)
-{
-	poll(NULL, 0, ms);
-}
-
-static int64_t base_ns;
-
-static int append(struct fixture *f, const char *node, uint64_t sequence)
-{
-	struct history_period p = {
-	    {7, sequence}, base_ns + (int64_t)sequence * SECOND, play_period(&f->play, sequence, N)};
-	return history_append(f->h, history_monitor(f->h, node, "host"), f->config, &p);
-}
-
-static void on_committed(void *data, struct history_monitor *m, struct history_position to)
-{
-	((struct fixture *)data)->told = to.sequence;
-}
-
-static void on_trouble(void *data, const char *what, uint64_t dropped)
-{
-	struct fixture *f = data;
-	f->began += what != NULL;
-	f->ended += what == NULL;
-	if (what)
-		snprintf(f->what, sizeof f->what, "%s", what);
-	else
-		f->dropped = dropped;
-}
-
-static void dispatch(struct fixture *f)
-{
-	static const struct history_news news = {on_committed, on_trouble};
-	history_dispatch(f->h, &news, f);
-}
-
-static void wait_for(struct fixture *f, const int *what, int count)
-{
-	for (int i = 0; i < 1500 && *what < count; i++) {
-		dispatch(f);
-		pause_ms(10);
-	}
-	assert_int_equal(*what, count);
-}
-
-static void wait_told(struct fixture *f, uint64_t sequence)
-{
-	for (int i = 0; i < 1500 && f->told < sequence; i++) {
-		dispatch(f);
-		pause_ms(10);
-	}
-	assert_int_equal(f->told, sequence);
-}
-
-struct checked {
-	uint64_t first, last, n;
-};
-
-static int check_period(void *data, struct config *config, const struct history_period *p)
-{
-	struct checked *c = data;
-	assert_true(p->at.sequence > c->last);
-	assert_true(play_matches(p->at.sequence, p->values, N));
-	c->first = c->n ? c->first : p->at.sequence;
-	c->last = p->at.sequence;
-	c->n++;
-	return 0;
-}
-
-static struct checked replay(struct fixture *f, const char *node)
-{
-	struct checked c = {0};
-	assert_true(history_replay(
-			f->h, node, "host", (struct history_position){0}, SIZE_MAX, check_period, &c) >= 0);
-	return c;
-}
+enum { SHORT_KILLS = 20 };
 
 /* --- death --- */
 
-static void tell_parent(void *data, struct history_monitor *m, struct history_position to)
+static void tell_parent(void *data, struct history_monitor *m, struct history_position to, uint64_t lost)
 {
 	struct {
 		char node;
@@ -244,36 +102,28 @@ static void goes_on_when_disk_is_full(void **state)
 	setrlimit(RLIMIT_FSIZE, &small);
 	for (int i = 0; i < 200; i++)
 		assert_int_equal(append(f, "a", ++s), 0);
-	wait_for(f, &f->began, 1);
-	while (refused < 500)
-		refused += append(f, "a", ++s) == -ENOBUFS;
+	wait_until_true(f, f->began);
+	for (; refused < 500; refused += f->refused > 0)
+		if (append(f, "a", ++s) == -ENOBUFS && !f->refused)
+			f->refused = s;
 	uint64_t kept = s - refused;
 	pause_ms(2500);
 	dispatch(f);
 	assert_int_equal(f->began, 1);
 	assert_int_equal(f->ended, 0);
 	setrlimit(RLIMIT_FSIZE, &old);
-	wait_for(f, &f->ended, 1);
+	wait_until_true(f, f->ended);
 	assert_int_equal(f->began, 1);
 	assert_int_equal(f->dropped, refused);
 	assert_int_equal(append(f, "a", ++s), 0);
 	wait_told(f, s);
+	assert_int_equal(f->lost, refused);
 	struct checked c = replay(f, "a");
 	assert_int_equal(c.n, kept + 1);
 	assert_int_equal(c.last, s);
 }
 
 /* --- damage --- */
-
-static int count_damaged(const char *folder)
-{
-	int n = 0;
-	DIR *d = opendir(folder);
-	for (struct dirent *e; (e = readdir(d));)
-		n += strstr(e->d_name, ".damaged-") && !strstr(e->d_name, "-wal");
-	closedir(d);
-	return n;
-}
 
 static void scribble(const char *path, off_t from, off_t to)
 {
@@ -297,7 +147,7 @@ static void puts_damaged_file_aside(void **state)
 	assert_int_equal(count_damaged(f->folder), 1);
 	assert_int_equal(append(f, "a", 1), 0);
 	wait_told(f, 1);
-	wait_for(f, &f->ended, 1);
+	wait_until_true(f, f->ended);
 	assert_int_equal(f->began, 1);
 	assert_non_null(strstr(f->what, ".damaged-"));
 }
@@ -337,14 +187,6 @@ static void survives_damage_while_running(void **state)
 
 /* --- versions --- */
 
-static void sqlite(const char *path, const char *text)
-{
-	sqlite3 *db;
-	assert_int_equal(sqlite3_open(path, &db), 0);
-	assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), 0);
-	sqlite3_close(db);
-}
-
 static void refuses_newer_and_foreign_files(void **state)
 {
 	struct fixture *f = *state;
@@ -358,20 +200,77 @@ static void refuses_newer_and_foreign_files(void **state)
 	assert_int_equal(count_damaged(f->folder), 0);
 }
 
-/* --- what sqlite3 users see --- */
-
-static int64_t sqlite_int(const char *path, const char *text)
+static void copy_file(const char *from, const char *to)
 {
-	sqlite3 *db;
-	sqlite3_stmt *q;
-	assert_int_equal(sqlite3_open(path, &db), 0);
-	assert_int_equal(sqlite3_prepare_v2(db, text, -1, &q, NULL), 0);
-	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-	int64_t n = sqlite3_column_int64(q, 0);
-	sqlite3_finalize(q);
-	sqlite3_close(db);
-	return n;
+	char command[512];
+	snprintf(command, sizeof command, "cp '%s' '%s' && chmod u+w '%s'", from, to, to);
+	assert_int_equal(system(command), 0);
 }
+
+static int check_recorded(void *data, struct config *config, const struct history_period *p)
+{
+	uint64_t *n = data;
+	++*n;
+	assert_int_equal(p->at.sequence, *n);
+	assert_int_equal(p->time_ns, (1700000000 + (int64_t)*n) * SECOND);
+	assert_int_equal(config->n, *n <= 20 ? 3 : 14);
+	assert_true(play_matches(*n, p->values, config->n));
+	return 0;
+}
+
+static int count_point(void *data, const struct history_point *p)
+{
+	++*(uint64_t *)data;
+	return 0;
+}
+
+static void check_recorded_file(struct fixture *f)
+{
+	uint64_t n = 0, points = 0;
+	assert_int_equal(history_monitor_last(history_monitor(f->h, "a", "host")).sequence, 900);
+	assert_int_equal(
+	    history_replay(f->h, "a", "host", (struct history_position){0}, SIZE_MAX, check_recorded, &n), 900);
+	struct history_query q = {"a", "host", "metric/1?", 0, INT64_MAX, 0};
+	assert_int_equal(history_read(f->h, &q, count_point, &points), 0);
+	assert_int_equal(points, 4 * 880);
+	assert_int_equal(sqlite_int(f->path, "SELECT count(*) FROM events WHERE kind = 'node-down'"), 1);
+	assert_int_equal(count_damaged(f->folder), 0);
+}
+
+/* recorded/version-1.db: 900 periods of 3 and of 14 metrics, in two chunks and the journal; one event. */
+static void takes_over_a_file_of_version_1(void **state)
+{
+	struct fixture *f = *state;
+	copy_file(RECORDED "/version-1.db", f->path);
+	assert_int_equal(sqlite_int(f->path, "SELECT user_version FROM pragma_user_version"), 1);
+	open_it(f);
+	check_recorded_file(f);
+	assert_int_equal(append(f, "a", 901), 0);
+	wait_told(f, 901);
+	close_it(f);
+	assert_int_equal(sqlite_int(f->path, "SELECT user_version FROM pragma_user_version"), 2);
+	assert_int_equal(sqlite_int(f->path, "SELECT count(*) FROM sqlite_schema WHERE name = 'chunks_of_config'"), 1);
+}
+
+static void a_migration_that_fails_leaves_the_file_as_it_was(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit old, small;
+	copy_file(RECORDED "/version-1.db", f->path);
+	getrlimit(RLIMIT_FSIZE, &old);
+	small = old;
+	small.rlim_cur = 4096;
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &small);
+	assert_true(history_open(&f->h, &f->options) < 0);
+	setrlimit(RLIMIT_FSIZE, &old);
+	f->h = NULL;
+	assert_int_equal(sqlite_int(f->path, "SELECT user_version FROM pragma_user_version"), 1);
+	open_it(f);
+	check_recorded_file(f);
+}
+
+/* --- what sqlite3 users see --- */
 
 static void is_readable_with_sqlite3(void **state)
 {
@@ -404,17 +303,13 @@ static void keeps_its_ceiling(void **state)
 	for (int i = 0; i < 300; i++) {
 		for (int k = 0; k < 300; k++)
 			assert_int_equal(append(f, "a", ++s), 0);
-		struct history_figures figures;
-		history_figures(f->h, &figures);
-		most = figures.file_bytes > most ? figures.file_bytes : most;
+		int64_t now = figures(f).file_bytes;
+		most = now > most ? now : most;
 		pause_ms(20);
 	}
 	wait_told(f, s);
-	pause_ms(6000);
-	struct history_figures figures;
-	history_figures(f->h, &figures);
-	print_message("# most %lld, at last %lld bytes\n", (long long)most, (long long)figures.file_bytes);
-	assert_true(figures.file_bytes <= f->options.keep_bytes);
+	wait_until_true(f, figures(f).file_bytes <= f->options.keep_bytes);
+	print_message("# most %lld, at last %lld bytes\n", (long long)most, (long long)figures(f).file_bytes);
 	struct checked c = replay(f, "a");
 	assert_int_equal(c.last, s);
 	assert_in_range(c.n, s / 4, s - 1);
@@ -424,29 +319,130 @@ static void forgets_what_is_old(void **state)
 {
 	struct fixture *f = *state;
 	f->options.keep_ns = 1000 * SECOND;
-	base_ns = time(NULL) * SECOND - 3000 * SECOND;
+	f->base_ns = time(NULL) * SECOND - 3000 * SECOND;
 	open_it(f);
 	for (uint64_t s = 1; s <= 3000; s++)
 		assert_int_equal(append(f, "a", s), 0);
 	wait_told(f, 3000);
-	pause_ms(6500);
+	wait_until_true(f, replay(f, "a").n <= 1700);
 	struct checked c = replay(f, "a");
 	assert_int_equal(c.last, 3000);
-	assert_in_range(c.n, 999, 1700);
-	base_ns = 0;
+	assert_true(c.n >= 999);
+}
+
+/* --- ever-new names --- */
+
+static const char *const orphans = "SELECT count(*) FROM metrics WHERE config NOT IN (SELECT id FROM configs)";
+
+/* One period of each. */
+static void append_rounds(struct fixture *f, int from, int to)
+{
+	for (int i = from; i <= to; i++) {
+		struct config *c = play_config_of(N, i);
+		assert_int_equal(append_of(f, "a", c, (uint64_t)i), 0);
+		config_unref(c);
+		if (i % 100 == 0)
+			wait_told(f, (uint64_t)i);
+	}
+	wait_told(f, (uint64_t)to);
+}
+
+static void old_configs_are_read_from_the_file(void **state)
+{
+	struct fixture *f = *state;
+	open_it(f);
+	append_rounds(f, 1, 400);
+	wait_until_true(f, figures(f).chunks >= 399);
+	for (int i = 0; i < 2; i++, reopen_it(f)) {
+		uint64_t points = 0;
+		check_replay(f, "a", 0, 400);
+		struct history_query q = {"a", "host", "7/metric/3", 0, INT64_MAX, 0};
+		assert_int_equal(history_read(f->h, &q, count_point, &points), 0);
+		assert_int_equal(points, 1);
+		q.metric = "*/metric/?";
+		assert_int_equal(history_read(f->h, &q, count_point, &points), 0);
+		assert_int_equal(points, 1 + 400 * 10);
+	}
+}
+
+static void a_config_goes_with_its_last_chunk(void **state)
+{
+	struct fixture *f = *state;
+	f->options.keep_ns = 1000 * SECOND;
+	f->base_ns = time(NULL) * SECOND - 3000 * SECOND;
+	open_it(f);
+	append_rounds(f, 1, 400);
+	wait_until_true(f, sqlite_int(f->path, "SELECT count(*) FROM configs") <= 65);
+	assert_int_equal(sqlite_int(f->path, orphans), 0);
+	check_replay(f, "a", 399, 400); /* its chain is open */
+	uint64_t chunks = figures(f).chunks;
+	append_rounds(f, 401, 401);
+	append_rounds(f, 402, 402);
+	wait_until_true(f, figures(f).chunks == chunks + 2);
+	reopen_it(f); /* memory has but the last chunk's and the chain's */
+	wait_until_true(f, sqlite_int(f->path, "SELECT count(*) FROM configs") <= 2);
+	assert_int_equal(sqlite_int(f->path, orphans), 0);
+	check_replay(f, "a", 401, 402);
+}
+
+static void configs_count_against_the_ceiling(void **state)
+{
+	struct fixture *f = *state;
+	f->options.keep_bytes = 1 << 20;
+	open_it(f);
+	append_rounds(f, 1, 1500);
+	wait_until_true(f, figures(f).file_bytes && figures(f).file_bytes <= f->options.keep_bytes);
+	struct checked c = replay(f, "a");
+	assert_int_equal(c.last, 1500);
+	assert_in_range(c.n, 100, 1400);
+	assert_int_equal(sqlite_int(f->path, orphans), 0);
+	reopen_it(f);
+	assert_int_equal(replay(f, "a").last, 1500);
+}
+
+static void a_stuck_disk_bounds_what_waits_with_its_configs(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit old, small;
+	open_it(f);
+	append_rounds(f, 1, 1);
+	getrlimit(RLIMIT_FSIZE, &old);
+	small = old;
+	small.rlim_cur = 4096;
+	setrlimit(RLIMIT_FSIZE, &small);
+	int taken = 0, e;
+	do {
+		struct config *c = play_config_of(N, 2 + taken);
+		e = append_of(f, "a", c, (uint64_t)(2 + taken));
+		config_unref(c);
+	} while (!e && ++taken < 10000);
+	assert_int_equal(e, -ENOBUFS);
+	assert_in_range(taken, 50, 1000); /* of about two kilobytes each, though a row is a hundred bytes */
+	wait_until_true(f, f->began);
+	setrlimit(RLIMIT_FSIZE, &old);
+	wait_until_true(f, f->ended);
+	wait_told(f, (uint64_t)(1 + taken));
+	check_replay(f, "a", 0, (uint64_t)(1 + taken));
+	assert_int_equal(figures(f).queued_bytes, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(survives_kill, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(goes_on_when_disk_is_full, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(puts_damaged_file_aside, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(survives_damage_while_running, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(refuses_newer_and_foreign_files, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(is_readable_with_sqlite3, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(keeps_its_ceiling, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(forgets_what_is_old, set_up, tear_down),
+	    test_of_it(survives_kill),
+	    test_of_it(goes_on_when_disk_is_full),
+	    test_of_it(puts_damaged_file_aside),
+	    test_of_it(survives_damage_while_running),
+	    test_of_it(refuses_newer_and_foreign_files),
+	    test_of_it(takes_over_a_file_of_version_1),
+	    test_of_it(a_migration_that_fails_leaves_the_file_as_it_was),
+	    test_of_it(is_readable_with_sqlite3),
+	    test_of_it(keeps_its_ceiling),
+	    test_of_it(old_configs_are_read_from_the_file),
+	    test_of_it(a_config_goes_with_its_last_chunk),
+	    test_of_it(configs_count_against_the_ceiling),
+	    test_of_it(a_stuck_disk_bounds_what_waits_with_its_configs),
+	    test_of_it(forgets_what_is_old),
 	};
 	return cmocka_run_group_tests_name("history in trouble", tests, NULL, NULL);
 }

@@ -26,6 +26,8 @@ static const size_t carry_bytes = 64 << 10;	   /* longer chains are ended rather
 static const size_t open_bytes_max = 96 << 20;
 static const size_t sync_bytes = 16 << 20;
 
+enum { DROP_AT_ONCE = 256 };
+
 /* --- chains --- */
 
 static struct chain *last_chain(const struct history_monitor *m)
@@ -39,6 +41,7 @@ static struct chain *last_chain(const struct history_monitor *m)
 static void chain_free(struct history *h, struct chain *c)
 {
 	h->open_bytes -= c->bytes.size;
+	configs_unref(&h->configs, c->config);
 	buf_release(&c->bytes);
 	free(c);
 }
@@ -51,6 +54,7 @@ static void complete(struct history *h, struct chain *c)
 	}
 }
 
+/* Takes the reference to the config, if all is well. */
 static struct chain *chain_begin(struct history *h, struct history_monitor *m, struct stored_config *config,
     const struct row_place *place, int64_t journal)
 {
@@ -103,13 +107,34 @@ static struct history_monitor *known_monitor(const struct history *h, uint64_t i
 	return id && id <= h->known_n ? h->known[id - 1] : NULL;
 }
 
-static struct stored_config *known_config(const struct history *h, uint64_t id)
+/* From memory; at start from the file, too. With a reference. NULL: no such config, or no memory. */
+static struct stored_config *known_config(struct history *h, uint64_t id)
 {
-	return id && id <= h->known_configs_n ? h->known_configs[id - 1] : NULL;
+	struct config *config;
+	struct stored_config *c = configs_find_id(&h->configs, (int64_t)id);
+	if (c || !h->loading || store_config(h->store, (int64_t)id, &config))
+		return c;
+	return configs_add(&h->configs, (int64_t)id, config);
 }
 
-/* Puts a row that is in the journal to its chain. 1: it was new; 0: it is in a chunk or a chain already, or
- * what it builds on is gone; or -errno. With chains_lock held. */
+/* A whole row's chain begins. */
+static int begin_chain(struct history *h, struct history_monitor *m, const struct record *r,
+    const struct row_place *place, int64_t journal, struct chain **ret)
+{
+	struct stored_config *config = known_config(h, r->config);
+	complete(h, last_chain(m));
+	if (!config)
+		return -ENOENT;
+	*ret = config->config->n == place->n ? chain_begin(h, m, config, place, journal) : NULL;
+	if (*ret)
+		return 0;
+	int e = config->config->n == place->n ? -ENOMEM : -EBADMSG;
+	configs_unref(&h->configs, config);
+	return e;
+}
+
+/* Puts a row that is in the journal to its chain. 1: it was new; 0: it is in a chunk or a chain already; -ENOENT: what
+ * it builds on, or its config, is gone; or another error. With chains_lock held. */
 static int file_record(struct history *h, struct history_monitor *m, const struct record *r, int64_t journal)
 {
 	struct row_place place;
@@ -117,24 +142,20 @@ static int file_record(struct history *h, struct history_monitor *m, const struc
 	int e = row_place(&rest, m->placed ? &m->place : NULL, &place);
 	m->placed = !e;
 	if (e)
-		return e == -ENOENT ? 0 : e;
+		return e;
 	m->place = place;
 	if (!position_after(place.at, m->kept))
 		return 0;
 	struct chain *c = last_chain(m);
-	if (r->config) {
-		struct stored_config *config = known_config(h, r->config);
-		if (!config || config->config->n != place.n)
-			return -EBADMSG;
-		c = chain_begin(h, m, config, &place, journal);
-		if (!c)
-			return -ENOMEM;
-	}
-	if (!c || c->complete)
-		return 0;
-	e = chain_put(h, c, r->row, &place);
-	if (e)
+	if (r->config && (e = begin_chain(h, m, r, &place, journal, &c)))
 		return e;
+	if (!c || c->complete)
+		return -ENOENT;
+	e = chain_put(h, c, r->row, &place);
+	if (e) {
+		complete(h, c); /* the next row would build on this one */
+		return e;
+	}
 	m->kept = place.at;
 	return 1;
 }
@@ -253,13 +274,28 @@ static int carry_chain(struct history *h, const struct history_monitor *m, const
 	return e;
 }
 
+static int replant_configs(struct history *h)
+{
+	struct buf all = BUF_INIT;
+	configs_ref_all(&h->configs, &all);
+	struct stored_config **configs = (void *)all.data;
+	int e = all.failed ? -ENOMEM : 0;
+	for (size_t i = 0; i < all.len / sizeof *configs; i++) {
+		if (!e)
+			e = store_put_config(h->store, configs[i]->id, configs[i]->config);
+		configs_unref(&h->configs, configs[i]);
+	}
+	buf_release(&all);
+	return e;
+}
+
 static int replant_all(struct history *h)
 {
 	int e = store_begin(h->store);
 	for (size_t i = 0; !e && i < h->known_n; i++)
 		e = store_put_monitor(h->store, h->known[i]->id, h->known[i]->node, h->known[i]->name);
-	for (size_t i = 0; !e && i < h->known_configs_n; i++)
-		e = store_put_config(h->store, h->known_configs[i]->id, h->known_configs[i]->config);
+	if (!e)
+		e = replant_configs(h);
 	for (size_t i = 0; !e && i < h->known_n; i++)
 		for (struct chain *c = h->known[i]->chains; !e && c; c = c->next)
 			e = carry_chain(h, h->known[i], c);
@@ -424,11 +460,6 @@ static int know_monitor(struct history *h, struct history_monitor *m)
 	return know(&h->known, &h->known_n, &h->known_size, m);
 }
 
-static int know_config(struct history *h, struct stored_config *c)
-{
-	return know(&h->known_configs, &h->known_configs_n, &h->known_configs_size, c);
-}
-
 static void file_records(struct history *h, int64_t journal)
 {
 	struct bytes b = bytes_of(h->batch.rows.data, h->batch.rows.len);
@@ -438,19 +469,55 @@ static void file_records(struct history *h, int64_t journal)
 		if (!m)
 			continue;
 		m->filed++;
-		file_record(h, m, &r, journal);
+		if (file_record(h, m, &r, journal) < 0) {
+			m->unfiled++;
+			h->dropped++;
+		}
 	}
+}
+
+/* The queue's references: what is filed has its own. */
+static void release_configs(struct history *h)
+{
+	struct bytes b = bytes_of(h->batch.rows.data, h->batch.rows.len);
+	struct record r;
+	while (record_get(&b, &r))
+		if (r.config) {
+			struct stored_config *c = configs_find_id(&h->configs, (int64_t)r.config);
+			configs_unref(&h->configs, c);
+			configs_unref(&h->configs, c);
+		}
+	struct stored_config **configs = (void *)h->batch.configs.data;
+	for (size_t i = 0; i < h->batch.configs.len / sizeof *configs; i++) {
+		h->queued_bytes -= config_bytes(configs[i]->config);
+		configs_unref(&h->configs, configs[i]);
+	}
+}
+
+static void ask_whole(struct history *h, struct history_monitor *m)
+{
+	pthread_mutex_lock(&h->lock);
+	m->renew = true;
+	pthread_mutex_unlock(&h->lock);
 }
 
 static void tell_records(struct history *h)
 {
-	struct bytes b = bytes_of(h->batch.rows.data, h->batch.rows.len);
+	struct bytes b = bytes_of(h->batch.rows.data, h->batch.rows.len), again = b;
 	struct record r;
-	pthread_mutex_lock(&h->news_lock);
 	while (record_get(&b, &r)) {
 		struct history_monitor *m = known_monitor(h, r.monitor);
-		if (m)
-			tell_committed(h, m, m->kept);
+		if (m && m->unfiled)
+			ask_whole(h, m);
+	}
+	pthread_mutex_lock(&h->news_lock);
+	while (record_get(&again, &r)) {
+		struct history_monitor *m = known_monitor(h, r.monitor);
+		if (!m)
+			continue;
+		m->lost += m->unfiled;
+		m->unfiled = 0;
+		tell_committed(h, m, m->kept);
 	}
 	pthread_mutex_unlock(&h->news_lock);
 }
@@ -459,17 +526,14 @@ static void committed(struct history *h, int64_t journal)
 {
 	struct batch *b = &h->batch;
 	struct history_monitor **monitors = (void *)b->monitors.data;
-	struct stored_config **configs = (void *)b->configs.data;
 	pthread_mutex_lock(&h->chains_lock);
 	for (size_t i = 0; i < b->monitors.len / sizeof *monitors; i++)
 		know_monitor(h, monitors[i]);
-	for (size_t i = 0; i < b->configs.len / sizeof *configs; i++)
-		know_config(h, configs[i]);
 	file_records(h, journal);
 	pthread_mutex_unlock(&h->chains_lock);
 	tell_records(h);
+	release_configs(h);
 	h->committed += b->rows_n;
-	h->unsynced += b->rows.len;
 	h->queued_bytes -= b->rows.len + b->events.len;
 	batch_reset(b);
 	works(h, COMMITTING);
@@ -497,6 +561,8 @@ static int put_chain(struct history *h, const struct history_monitor *m, const s
 {
 	struct table t = {0};
 	struct buf body = BUF_INIT, summary = BUF_INIT;
+	if (!c->rows)
+		return 0;
 	int e = table_from_rows(&t, bytes_of(c->bytes.data, c->bytes.len), c->rows);
 	if (!e)
 		e = chunk_pack(&body, &t);
@@ -553,6 +619,7 @@ static int put_chains(struct history *h, struct buf *done)
 		for (struct chain *c = h->known[i]->chains; !e && c && c->complete; c = c->next) {
 			e = put_chain(h, h->known[i], c);
 			if (e == -EBADMSG || e == -E2BIG) {
+				h->known[i]->unfiled += c->rows;
 				h->dropped += c->rows;
 				e = 0;
 			}
@@ -614,13 +681,6 @@ static void end_silent(struct history *h, struct history_monitor *m, struct chai
 	pthread_mutex_unlock(&h->lock);
 	if (still)
 		complete(h, c);
-}
-
-static void ask_whole(struct history *h, struct history_monitor *m)
-{
-	pthread_mutex_lock(&h->lock);
-	m->renew = true;
-	pthread_mutex_unlock(&h->lock);
 }
 
 /* Rows that hold the journal's tail move to its head; long chains are ended instead. */
@@ -703,26 +763,89 @@ static int64_t file_size(const char *path, const char *tail)
 	return stat(name, &st) ? 0 : st.st_size;
 }
 
+static bool log_is_long(const struct history *h)
+{
+	size_t keep = (size_t)h->options.keep_bytes, most = keep && keep / 32 < sync_bytes ? keep / 32 : sync_bytes;
+	return h->store && store_unsynced(h->store) > most;
+}
+
+/* Those that no chunk is of leave the file, but for those that memory has: they may be used again, and come here by
+ * themselves once they are not. */
+static int drop_configs(struct history *h)
+{
+	const int64_t *ids = (const void *)h->gone.data;
+	int e = h->gone.failed ? -ENOMEM : 0;
+	for (size_t i = 0; !e && i < h->gone.len / sizeof *ids; i++)
+		if ((!i || ids[i] != ids[i - 1]) && !configs_has(&h->configs, ids[i]))
+			e = store_drop_config(h->store, ids[i]);
+	return e;
+}
+
+static int took_config(void *data, int64_t id)
+{
+	struct history *h = data;
+	buf_put(&h->gone, &id, sizeof id);
+	return 0;
+}
+
+typedef int64_t drop_fn(struct history *h);
+
+/* Drops some, and the configs with them. Returns how many, or -errno. */
+static int64_t drop_some(struct history *h, drop_fn *fn)
+{
+	size_t before = h->gone.len;
+	int e = store_begin(h->store);
+	if (e)
+		return e;
+	int64_t n = fn(h);
+	e = n < 0 ? (int)n : drop_configs(h);
+	if (!e)
+		e = store_commit(h->store);
+	if (!e && log_is_long(h)) /* dropping much takes much of the log */
+		e = store_sync(h->store, false);
+	if (e)
+		h->gone.len = before;
+	else
+		buf_reset(&h->gone);
+	return e ? e : n;
+}
+
+static int64_t drop_none(struct history *h)
+{
+	return 0;
+}
+
+static int64_t drop_before(struct history *h)
+{
+	return store_drop_before(h->store, wall_ns() - h->options.keep_ns, DROP_AT_ONCE, took_config, h);
+}
+
+static int64_t drop_oldest(struct history *h)
+{
+	return store_drop_oldest(h->store, 4, took_config, h);
+}
+
 static int prune_age(struct history *h)
 {
-	if (!h->options.keep_ns)
-		return 0;
-	int64_t n = store_drop_before(h->store, wall_ns() - h->options.keep_ns, 256);
+	int64_t until = monotonic_ns() + pass_budget_ns, n = h->options.keep_ns ? DROP_AT_ONCE : 0;
+	while (n >= DROP_AT_ONCE && monotonic_ns() < until)
+		n = drop_some(h, drop_before);
 	return n < 0 ? (int)n : 0;
 }
 
-/* The log is part of the file's size; and room for what the next seconds bring stays free. */
+/* The log is part of the file's size, but no reason to drop more than half: it shrinks by itself, once no reader needs
+ * it. And room for what the next seconds bring stays free. */
 static int prune_size(struct history *h)
 {
 	int64_t keep = h->options.keep_bytes, log = file_size(h->path, "-wal");
 	if (!keep)
 		return 0;
-	int64_t most = keep - (log > keep / 8 ? log : keep / 8);
+	int64_t most = keep - (log > keep / 2 ? keep / 2 : log > keep / 8 ? log : keep / 8);
 	struct store_size size;
 	int e = store_size(h->store, &size);
 	int64_t n = 1;
 	while (!e && n > 0 && (size.pages - size.free_pages) * size.page > most - keep / 16) {
-		n = store_drop_oldest(h->store, 4);
+		n = drop_some(h, drop_oldest);
 		e = n < 0 ? (int)n : store_size(h->store, &size);
 	}
 	if (!e && size.pages * size.page > most)
@@ -732,7 +855,10 @@ static int prune_size(struct history *h)
 
 static int tidy(struct history *h)
 {
-	int e = prune_age(h);
+	configs_take_gone(&h->configs, &h->gone);
+	int e = h->gone.len ? (int)drop_some(h, drop_none) : 0;
+	if (!e)
+		e = prune_age(h);
 	if (!e)
 		e = prune_size(h);
 	if (!e && h->options.thin_after_ns)
@@ -757,12 +883,6 @@ static void sync_file(struct history *h)
 		stumble(h, TIDYING, e);
 }
 
-static size_t unsynced_max(const struct history *h)
-{
-	int64_t keep = h->options.keep_bytes;
-	return keep && (size_t)keep / 32 < sync_bytes ? (size_t)keep / 32 : sync_bytes;
-}
-
 /* A reader met damage that this thread's own pages in memory hide. */
 static void heed_readers(struct history *h)
 {
@@ -784,10 +904,9 @@ static void pass(struct history *h)
 		prune(h);
 		h->prune_ns = now + prune_every_ns;
 	}
-	if ((now >= h->sync_ns || h->unsynced > unsynced_max(h)) && ready(h)) {
+	if ((now >= h->sync_ns || log_is_long(h)) && ready(h)) {
 		sync_file(h);
 		h->sync_ns = now + h->options.sync_ns;
-		h->unsynced = 0;
 	}
 }
 
@@ -847,7 +966,7 @@ void *writer_run(void *history)
 		commit(h);
 		make_chunks(h);
 		int64_t now = monotonic_ns();
-		if (now >= h->pass_ns || h->unsynced > unsynced_max(h)) {
+		if (now >= h->pass_ns || log_is_long(h)) {
 			pass(h);
 			h->pass_ns = now + pass_every_ns;
 		}
@@ -868,28 +987,26 @@ static int load_monitor(void *data, int64_t id, const char *node, const char *na
 	return e ? e : know_monitor(h, m);
 }
 
-static int load_configs(struct history *h)
+static int load_unused(void *data, int64_t id)
 {
-	int64_t max = 0;
-	int e = store_max_config(h->store, &max);
-	for (int64_t id = 1; !e && id <= max; id++) {
-		struct config *c;
-		struct stored_config *stored;
-		e = store_config(h->store, id, &c);
-		if (e == -ENOENT)
-			e = -EUCLEAN;
-		if (!e)
-			e = config_add(h, id, c, &stored);
-		if (!e)
-			e = know_config(h, stored);
-	}
-	return e;
+	struct history *h = data;
+	if (!configs_has(&h->configs, id))
+		configs_put_gone(&h->configs, id);
+	return 0;
+}
+
+/* Takes the reference to the config. */
+static void load_config(struct history_monitor *m, struct stored_config *c)
+{
+	configs_unref(&m->history->configs, m->config);
+	m->config = c;
 }
 
 static int load_last(void *data, const struct chunk_row *c)
 {
 	struct history_monitor *m = data;
 	m->kept = (struct history_position){c->boot, c->last};
+	load_config(m, known_config(m->history, (uint64_t)c->config));
 	return 0;
 }
 
@@ -897,7 +1014,7 @@ static void load_state(struct history_monitor *m, const struct record *r)
 {
 	struct chain *c = last_chain(m);
 	m->rows = c->rows;
-	m->config = c->config;
+	load_config(m, configs_ref(&m->history->configs, c->config));
 	/* The loop goes on where the chain ends, if it can. */
 	if (row_unpack(r->row, &m->state))
 		m->rows = 0;
@@ -909,10 +1026,11 @@ static int load_journal(void *data, int64_t id, struct bytes body)
 	struct record r;
 	while (record_get(&body, &r)) {
 		struct history_monitor *m = known_monitor(h, r.monitor);
+		configs_seen(&h->configs, (int64_t)r.config);
 		int e = m ? file_record(h, m, &r, id) : -EBADMSG;
 		if (e == -ENOMEM)
 			return e;
-		if (e < 0)
+		if (e < 0 && e != -ENOENT)
 			return -EUCLEAN;
 		if (e > 0)
 			load_state(m, &r);
@@ -920,17 +1038,29 @@ static int load_journal(void *data, int64_t id, struct bytes body)
 	return body.bad ? -EUCLEAN : 0;
 }
 
-int writer_load(struct history *h)
+static int load_all(struct history *h)
 {
-	int e = store_monitors(h->store, load_monitor, h);
+	int64_t max = 0;
+	int e = store_max_config(h->store, &max);
+	configs_seen(&h->configs, max);
 	if (!e)
-		e = load_configs(h);
+		e = store_monitors(h->store, load_monitor, h);
 	for (size_t i = 0; !e && i < h->known_n; i++)
 		e = store_last_chunk(h->store, h->known[i]->id, load_last, h->known[i]);
 	if (!e)
 		e = store_journal(h->store, load_journal, h);
+	if (!e)
+		e = store_unused_configs(h->store, load_unused, h);
 	for (size_t i = 0; !e && i < h->known_n; i++)
 		h->known[i]->last = h->known[i]->committed = h->known[i]->kept;
+	return e;
+}
+
+int writer_load(struct history *h)
+{
+	h->loading = true;
+	int e = load_all(h);
+	h->loading = false;
 	return e;
 }
 
@@ -944,6 +1074,6 @@ void writer_release(struct history *h)
 	batch_release(&h->pending);
 	batch_release(&h->batch);
 	free(h->known);
-	free(h->known_configs);
+	buf_release(&h->gone);
 	store_close(h->store);
 }

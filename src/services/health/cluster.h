@@ -40,6 +40,7 @@ struct monitor {
 	int64_t arrived_ns;	    /* monotonic; 0: loaded from history */
 	struct history_monitor *history; /* NULL: no history kept */
 	struct history_position committed, acked;
+	uint64_t lost; /* periods that the disk did not take, to be said with the next ack */
 	struct monitor *next_unacked;
 	struct recent *recent; /* ours: what masters may have missed */
 	struct ask *asks;      /* ours: update queries under way */

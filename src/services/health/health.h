@@ -64,6 +64,7 @@ struct health {
 	struct supervised *supervised;
 	struct update *updates;
 	char history_trouble[160]; /* "": all is well */
+	size_t history_held;       /* read for queries, and not with the callers yet */
 	struct health_figures {
 		uint64_t periods, values, duplicates, bad_rows, strangers, lost_periods, subscription_skips;
 		int64_t loop_lag_ns;
@@ -141,7 +142,7 @@ int registry_forget(struct registry *r, const char *kind, const char *name);
 
 /* --- master.c: nodes connect --- */
 extern const struct role node_role;
-void master_committed(struct health *h, struct monitor *m, struct history_position to);
+void master_committed(struct health *h, struct monitor *m, struct history_position to, uint64_t lost);
 void master_tick(struct health *h);
 int query_node_register(struct call *c), query_config_announce(struct call *c);
 

@@ -344,8 +344,9 @@ static int on_row(struct peer *p, const struct xml_row *row)
 
 /* --- acks --- */
 
-void master_committed(struct health *h, struct monitor *m, struct history_position to)
+void master_committed(struct health *h, struct monitor *m, struct history_position to, uint64_t lost)
 {
+	m->lost += lost;
 	bool listed = position_after(m->committed, m->acked);
 	m->committed = to;
 	if (listed || m->node->self || !position_after(to, m->acked))
@@ -363,6 +364,9 @@ static void ack(struct monitor *m)
 	msg_set_int(msg, "ack", (int64_t)m->committed.sequence);
 	msg_set_int(msg, "boot", m->committed.boot);
 	msg_set(msg, "monitor", m->name);
+	if (m->lost)
+		msg_set_int(msg, "lost", (int64_t)m->lost);
+	m->lost = 0;
 	peer_send(m->node->link, msg);
 }
 

@@ -16,8 +16,10 @@ static void keep(struct health *h, struct monitor *m)
 {
 	if (!m->history)
 		m->history = history_monitor(h->history, m->node->name, m->name);
-	if (!m->history)
+	if (!m->history) {
+		m->lost++;
 		return;
+	}
 	struct history_period p = {.at = m->at, .time_ns = m->time_ns, .values = m->values};
 	history_append(h->history, m->history, m->config, &p);
 }
@@ -65,6 +67,8 @@ int period_take(struct health *h, struct monitor *m, const struct period *p, con
 	}
 	if (h->history)
 		keep(h, m);
+	else if (h->options.history)
+		m->lost++; /* its file can't be opened yet */
 	if (m->node->self && h->uplinks)
 		keep_for_masters(h, m, p, before);
 	if (h->subscriptions)

@@ -96,11 +96,11 @@ static struct monitor *monitor_of(struct health *h, const struct history_monitor
 	return n ? names_find(&n->monitors, history_monitor_name(hm)) : NULL;
 }
 
-static void on_committed(void *data, struct history_monitor *hm, struct history_position to)
+static void on_committed(void *data, struct history_monitor *hm, struct history_position to, uint64_t lost)
 {
 	struct monitor *m = monitor_of(data, hm);
 	if (m)
-		master_committed(data, m, to);
+		master_committed(data, m, to, lost);
 }
 
 static void on_trouble(void *data, const char *what, uint64_t dropped)

@@ -6,6 +6,7 @@
  * a master that was restarted without a good-bye.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
@@ -478,12 +479,24 @@ static int on_answer(struct peer *p, const struct msg *m)
 	return 0;
 }
 
+/* What is on this node's disk stays there by its own limits, acknowledged or not. */
+static void on_ack(struct uplink *u, const struct msg *m)
+{
+	int64_t lost = 0;
+	msg_get_int(m, "lost", &lost);
+	if (lost > 0)
+		event_put(u->health, "periods-lost", u->health->core->name, msg_get(m, "monitor", ""),
+		    "master %s could not store %" PRId64 " periods", u->address, lost);
+}
+
 static int on_stanza(struct peer *p, const struct msg *m)
 {
 	struct uplink *u = p->owner;
 	if (!is_old(u, p) && !strcmp(m->name, "error"))
 		on_error(u, m);
-	return 0; /* acks: what is on this node's disk stays there by its own limits */
+	else if (!strcmp(m->name, "master"))
+		on_ack(u, m);
+	return 0;
 }
 
 static void on_heard(struct peer *p)
