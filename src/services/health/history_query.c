@@ -1,36 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `monitor history`: read from disk on a worker, answered on the loop. */
+/* `monitor history`: read from disk on a worker, answered on the loop, a piece at a time.
+ *
+ * The next piece is read when the one before has left for a caller who reads, and a connection has one at a time: who
+ * asks much and reads nothing holds one piece, and no worker. The more is held in all, the smaller the pieces.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "services/health/health.h"
 
-enum { POINTS_A_STANZA = 200, POINTS_MAX = 2000000, BYTES_MAX = 64 << 20, PIECE = 65536 };
+enum { POINTS_A_STANZA = 200, PIECE = 65536, HELD_MOST = 16 << 20, READ_MOST = 512 << 10, READ_LEAST = 32 << 10 };
 
-/* What the worker makes: stanzas, encoded. Owned by the worker while it runs, by the call after. */
+/* What the worker makes: stanzas, encoded. Owned by the worker while it runs, by the call otherwise. */
 struct reading {
 	uv_work_t work;
-	struct history *history;
+	struct health *health;
 	struct history_query query;
+	struct history_cursor cursor;
 	char *names[3];
 	int64_t id;
 	struct call *call; /* NULL: the caller has gone */
 	struct buf out;
-	size_t sent;
-	int result;
-	uint64_t points;
+	size_t sent, enough, held;
+	int result; /* of the last piece: 1: there is more */
+	bool working;
 	struct msg *stanza;
 	unsigned in_stanza;
-	const struct metric *metric; /* of the stanza */
-	char node[64], monitor[64];
 };
+
+/* Counts what the reading holds now. */
+static void hold(struct reading *r)
+{
+	r->health->history_held += r->out.size - r->held;
+	r->held = r->out.size;
+}
 
 static void reading_free(struct reading *r)
 {
 	for (int i = 0; i < 3; i++)
 		free(r->names[i]);
 	buf_release(&r->out);
+	hold(r);
 	msg_free(r->stanza);
 	free(r);
 }
@@ -56,7 +67,6 @@ static int begin_stanza(struct reading *r, const struct history_point *p)
 	msg_set(r->stanza, "metric", p->metric->name);
 	if (*p->metric->unit)
 		msg_set(r->stanza, "unit", p->metric->unit);
-	r->metric = p->metric;
 	return 0;
 }
 
@@ -95,8 +105,6 @@ static int on_point(void *data, const struct history_point *p)
 	bool text = p->metric->type == METRIC_TEXT || p->metric->type == METRIC_STATE;
 	if (r->query.step_ns && !text && !p->count)
 		return 0; /* the sensor did not answer: no sample, and no mean of 0 */
-	if (++r->points > POINTS_MAX || r->out.len > BYTES_MAX)
-		return -EFBIG;
 	if (!same_series(r, p) || r->in_stanza == POINTS_A_STANZA) {
 		int e = begin_stanza(r, p);
 		if (e)
@@ -108,31 +116,21 @@ static int on_point(void *data, const struct history_point *p)
 		put_step(m, p);
 	else
 		put_sample(m, p);
-	return 0;
+	return r->out.len >= r->enough;
 }
 
 static void on_work(uv_work_t *work)
 {
 	struct reading *r = work->data;
-	r->result = history_read(r->history, &r->query, on_point, r);
+	r->result = history_read_on(r->health->history, &r->query, &r->cursor, on_point, r);
 	put_stanza(r);
 	if (r->out.failed)
 		r->result = -ENOMEM;
 }
 
-static void fail(struct reading *r)
-{
-	struct call *c = r->call;
-	if (r->result == -EFBIG)
-		call_fail(c, "bad-argument", "more than %d points: ask for less, or for a step", POINTS_MAX);
-	else
-		call_fail(c, "failed", "history can't be read: %s", strerror(-r->result));
-}
-
 /* Whole stanzas only: answers to other queries come between. */
-int query_history_more(struct call *c)
+static void put_piece(struct reading *r)
 {
-	struct reading *r = c->state;
 	size_t n = r->out.len - r->sent;
 	if (n > PIECE) {
 		const char *end = memrchr(r->out.data + r->sent, '\n', PIECE);
@@ -140,24 +138,66 @@ int query_history_more(struct call *c)
 			end = memchr(r->out.data + r->sent + PIECE, '\n', n - PIECE);
 		n = end ? (size_t)(end + 1 - (r->out.data + r->sent)) : n;
 	}
-	buf_put(peer_out(c->peer), r->out.data + r->sent, n);
+	buf_put(peer_out(r->call->peer), r->out.data + r->sent, n);
 	r->sent += n;
-	return r->sent < r->out.len ? CALL_MORE : CALL_DONE;
+	if (r->sent == r->out.len) {
+		buf_release(&r->out);
+		hold(r);
+		r->sent = 0;
+	}
 }
 
+/* Is another of this caller's queries read or sent just now? Then this one waits for its turn. */
+static bool others_turn(const struct call *c)
+{
+	for (const struct call *other = c->peer->calls; other; other = other->next) {
+		const struct reading *r = other->state;
+		if (other != c && other->op == c->op && r && (r->working || r->out.len))
+			return true;
+	}
+	return false;
+}
+
+static void on_worked(uv_work_t *work, int status);
+
+static int read_piece(struct reading *r)
+{
+	size_t held = r->health->history_held, share = held < HELD_MOST ? (HELD_MOST - held) / 8 : 0;
+	r->enough = share > READ_MOST ? READ_MOST : share < READ_LEAST ? READ_LEAST : share;
+	int e = uv_queue_work(r->health->core->net.loop, &r->work, on_work, on_worked);
+	if (e)
+		return call_fail(r->call, "failed", "%s", strerror(-e));
+	r->working = true;
+	return CALL_LATER;
+}
+
+int query_history_more(struct call *c)
+{
+	struct reading *r = c->state;
+	if (r->out.len)
+		put_piece(r);
+	else if (!others_turn(c))
+		return read_piece(r);
+	return r->out.len || r->result ? CALL_MORE : CALL_DONE;
+}
+
+/* What was read is sent; where a piece held no point, the next is read at once: nothing leaves that would ask. */
 static void on_worked(uv_work_t *work, int status)
 {
 	struct reading *r = work->data;
 	struct call *c = r->call;
-	r->work.data = NULL;
+	r->working = false;
+	hold(r);
 	if (!c) {
 		reading_free(r);
 	} else if (r->result < 0) {
-		fail(r);
-	} else if (query_history_more(c) == CALL_DONE) {
-		call_end(c);
+		call_fail(c, "failed", "history can't be read: %s", strerror(-r->result));
 	} else {
-		c->more = true;
+		int next = r->out.len || r->result ? query_history_more(c) : CALL_DONE;
+		if (next == CALL_DONE)
+			call_end(c);
+		else if (next >= 0)
+			c->more = next == CALL_MORE;
 	}
 }
 
@@ -167,8 +207,10 @@ void query_history_over(struct call *c)
 	if (!r)
 		return;
 	r->call = NULL;
-	if (!r->work.data)
+	if (!r->working)
 		reading_free(r);
+	else
+		uv_cancel((uv_req_t *)&r->work); /* if no worker has begun; on_worked comes in any case */
 }
 
 int query_history(struct call *c)
@@ -181,14 +223,10 @@ int query_history(struct call *c)
 		return call_fail(c, "failed", "no memory");
 	for (int i = 0; i < 3; i++)
 		r->names[i] = strdup(c->args[i].text);
-	*r = (struct reading){.history = h->history, .call = c, .id = c->id, .work.data = r,
+	*r = (struct reading){.health = h, .call = c, .id = c->id, .work.data = r, .result = 1,
 	    .names = {r->names[0], r->names[1], r->names[2]},
 	    .query = {.node = r->names[0], .monitor = r->names[1], .metric = r->names[2],
 		.from_ns = c->args[3].number, .to_ns = c->args[4].number, .step_ns = c->args[5].number}};
 	c->state = r;
-	int e = uv_queue_work(h->core->net.loop, &r->work, on_work, on_worked);
-	if (!e)
-		return CALL_LATER;
-	r->work.data = NULL;
-	return call_fail(c, "failed", "%s", strerror(-e));
+	return others_turn(c) ? CALL_MORE : read_piece(r);
 }
