@@ -3,6 +3,8 @@
 import glob
 import os
 import random
+import re
+import shutil
 import subprocess
 import time
 from decimal import Decimal
@@ -10,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from cluster import Daemon, SOAK, wait_for
-from hmon_peer import HmonError, Metric, Monitor
+from hmon_peer import HmonError, Metric, Monitor, Node
 
 MiB = 1 << 20
 
@@ -65,16 +67,23 @@ def small_disk(tmp_path):
 def on_disk(small_disk):
     started = []
 
-    def start(prepare=lambda path: None):
+    def start(conf="listen = {}\nmonitor host { period = 200ms }\n"):
         path = small_disk()
-        prepare(path)
-        d = Daemon(path, "listen = {}\nmonitor host { period = 200ms }\n")
+        d = Daemon(path, conf)
         started.append(d)
         return d, path
 
     yield start
     for d in started:
         d.stop()
+
+
+def run_elsewhere(d, tmp_path):
+    """Its socket and log are not on the disk, only its state."""
+    d.socket, d.log = f"{tmp_path}/run/vigia/vigiad.sock", f"{tmp_path}/log"
+    elsewhere = dict(d.env(), XDG_RUNTIME_DIR=f"{tmp_path}/run")
+    os.mkdir(f"{tmp_path}/run", mode=0o700)
+    d.env = lambda: elsewhere
 
 
 def fill(path):
@@ -142,10 +151,7 @@ def test_a_read_only_disk_is_survived(on_disk, tmp_path):
     wait_for(lambda: kept_after(d, 0), 10)
     d.stop()
     subprocess.run(["mount", "-o", "remount,ro", path], check=True)
-    d.socket, d.log = f"{tmp_path}/run/vigia/vigiad.sock", f"{tmp_path}/log"
-    elsewhere = dict(d.env(), XDG_RUNTIME_DIR=f"{tmp_path}/run")
-    os.mkdir(f"{tmp_path}/run", mode=0o700)
-    d.env = lambda: elsewhere
+    run_elsewhere(d, tmp_path)
     d.start()
     wait_for(lambda: trouble(d), 20, "being told")
     live(d)
@@ -153,6 +159,96 @@ def test_a_read_only_disk_is_survived(on_disk, tmp_path):
     since = time.time_ns()
     wait_for(lambda: not trouble(d), 20, "recovery")
     wait_for(lambda: kept_after(d, since), 20, "history")
+
+
+@pytest.fixture
+def failing_disk(tmp_path):
+    """A file system of its own that can be made to fail as a broken disk makes it: read-only at once, with files open."""
+    image, path = f"{tmp_path}/image", f"{tmp_path}/disk"
+    if not shutil.which("mkfs.ext4"):
+        pytest.skip("e2fsprogs is not here")
+    os.mkdir(path, mode=0o700)
+    with open(image, "wb") as f:
+        f.truncate(32 * MiB)
+    made = subprocess.run(["mkfs.ext4", "-q", image], capture_output=True)
+    if made.returncode or subprocess.run(["mount", "-o", "loop", image, path], capture_output=True).returncode:
+        pytest.skip("no loop device can be mounted here")
+    os.chmod(path, 0o700)
+    yield image, path
+    while os.path.ismount(path):
+        subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_a_disk_that_fails_under_a_running_daemon_is_told_once_and_it_goes_on_when_mended(failing_disk, tmp_path):
+    image, path = failing_disk
+    d = Daemon(path, "listen = {}\nmonitor host { period = 100ms }\n")
+    run_elsewhere(d, tmp_path)
+    d.start()
+    try:
+        wait_for(lambda: kept_after(d, 0), 10)
+        assert subprocess.run(["mount", "-o", "remount,ro", path], capture_output=True).returncode, "it is in use"
+        subprocess.run(["mount", "-o", "remount,abort", path], check=True)
+        broken = time.time_ns()
+        wait_for(lambda: trouble(d), 20, "being told")
+        live(d)
+        subprocess.run(["umount", "-l", path], check=True)  # the daemon's lock keeps it busy
+        live(d)
+        shutil.copyfile(image, f"{image}.mended")
+        assert subprocess.run(["e2fsck", "-p", f"{image}.mended"], capture_output=True).returncode in (0, 1)
+        subprocess.run(["mount", "-o", "loop", f"{image}.mended", path], check=True)
+        wait_for(lambda: not trouble(d), 20, "recovery")
+        since = time.time_ns()
+        wait_for(lambda: kept_after(d, since), 20, "history going on")
+        assert kinds(d) == ["history-trouble", "history-recovered"]
+        with d.client() as c:
+            told = [e.text for e in c.events() if e.event == "history-recovered"]
+        assert told == ["0 periods were dropped meanwhile"]
+        times = [t for t, _ in kept_after(d, broken)]
+        gaps = [b - a for a, b in zip(times, times[1:])]
+        assert max(gaps) < 1.5e9, "what was measured meanwhile is there"
+        assert not glob.glob(f"{d.state}/history.db.damaged-*")
+    finally:
+        d.stop()
+
+
+def test_what_a_full_disk_cost_is_told_with_the_ack_that_covers_it(on_disk):
+    """More than the queue holds comes while the disk is full; what is acknowledged then, and not told as lost, is there."""
+    d, path = on_disk('listen = {"127.0.0.1:0"}\nmonitor host { enabled = false }\n')
+    d.start()
+    port = int(wait_for(lambda: re.search(r"127.0.0.1 port (\d+)", d.read_log()), 5)[1])
+    n = Node(("127.0.0.1", port), "talker", beat="none")
+    talk = n.add("talk", [Metric(f"t{i}", "text") for i in range(60)])
+    n.connect()
+
+    def say():
+        n.record("talk", [f"{talk.sequence} " + "x" * 1000] * 60)
+        return talk.sequence
+
+    def live_sequence():
+        with d.client() as c:
+            return c.get("t0", monitor="talk", node="talker").one().sequence
+
+    def acked():
+        return talk.acked and talk.acked[1]
+
+    said = say()
+    wait_for(lambda: acked() == said, 10, "the first ack")
+    fill(path)
+    while said < 2000:  # of sixty kilobytes each, and 64 MiB are kept waiting
+        said = say()
+    wait_for(lambda: live_sequence() == said, 20, "all being taken")
+    assert talk.lost == 0 and acked() < said
+    subprocess.run(["mount", "-o", "remount,size=400m", path], check=True)
+    wait_for(lambda: not trouble(d), 20, "recovery")
+    last = say()
+    wait_for(lambda: acked() == last, 20, "the last ack")
+    d.kill()
+    n.close()
+    d.start()
+    with d.client() as c:
+        points = c.history("t0", monitor="talk", node="talker")[0].points
+    assert len(points) == last - talk.lost, (len(points), last, talk.lost)
+    assert talk.lost > 10 and points[-1][1].startswith(f"{last - 1} ")
 
 
 def test_a_damaged_file_is_kept_aside_and_a_new_one_begun(daemon):
@@ -216,8 +312,11 @@ def test_a_file_damaged_under_a_running_daemon_is_noticed_and_a_new_one_begun(da
         except HmonError as e:
             assert e.code in ("failed", "unavailable")
 
-    live(d)
-    wait_for(lambda: recovered() and (where == "its header" or glob.glob(f"{file}.damaged-*")), 25, "history going on")
+    def noticed():
+        live(d)  # between two looks into the file, so that its log is not held by readers all the time
+        return recovered() and (where == "its header" or glob.glob(f"{file}.damaged-*"))
+
+    wait_for(noticed, 25, "history going on")
     live(d)
     wait_for(lambda: not trouble(d), 10, "all well")
     assert d.process.poll() is None

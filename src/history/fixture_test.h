@@ -204,6 +204,12 @@ static inline void check_replay(struct fixture *f, const char *node, uint64_t af
 	assert_int_equal(c.last, to);
 }
 
+static inline int count_point(void *data, const struct history_point *p)
+{
+	++*(uint64_t *)data;
+	return 0;
+}
+
 /* --- what is in the file --- */
 
 static inline void sqlite(const char *path, const char *text)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What may befall a history: death, a full disk, damage, an old or a foreign file, too much data. */
+/* What may befall a history: death, a full disk, damage, an old or a foreign file. */
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -218,12 +218,6 @@ static int check_recorded(void *data, struct config *config, const struct histor
 	return 0;
 }
 
-static int count_point(void *data, const struct history_point *p)
-{
-	++*(uint64_t *)data;
-	return 0;
-}
-
 static void check_recorded_file(struct fixture *f)
 {
 	uint64_t n = 0, points = 0;
@@ -290,142 +284,6 @@ static void is_readable_with_sqlite3(void **state)
 	assert_int_equal(sqlite_int(f->path, "SELECT count(*) FROM monitors"), 1);
 }
 
-/* --- too much, too old --- */
-
-static void keeps_its_ceiling(void **state)
-{
-	struct fixture *f = *state;
-	f->options.keep_bytes = 1 << 20;
-	f->options.sync_ns = SECOND / 4;
-	open_it(f);
-	uint64_t s = 0;
-	int64_t most = 0;
-	for (int i = 0; i < 300; i++) {
-		for (int k = 0; k < 300; k++)
-			assert_int_equal(append(f, "a", ++s), 0);
-		int64_t now = figures(f).file_bytes;
-		most = now > most ? now : most;
-		pause_ms(20);
-	}
-	wait_told(f, s);
-	wait_until_true(f, figures(f).file_bytes <= f->options.keep_bytes);
-	print_message("# most %lld, at last %lld bytes\n", (long long)most, (long long)figures(f).file_bytes);
-	struct checked c = replay(f, "a");
-	assert_int_equal(c.last, s);
-	assert_in_range(c.n, s / 4, s - 1);
-}
-
-static void forgets_what_is_old(void **state)
-{
-	struct fixture *f = *state;
-	f->options.keep_ns = 1000 * SECOND;
-	f->base_ns = time(NULL) * SECOND - 3000 * SECOND;
-	open_it(f);
-	for (uint64_t s = 1; s <= 3000; s++)
-		assert_int_equal(append(f, "a", s), 0);
-	wait_told(f, 3000);
-	wait_until_true(f, replay(f, "a").n <= 1700);
-	struct checked c = replay(f, "a");
-	assert_int_equal(c.last, 3000);
-	assert_true(c.n >= 999);
-}
-
-/* --- ever-new names --- */
-
-static const char *const orphans = "SELECT count(*) FROM metrics WHERE config NOT IN (SELECT id FROM configs)";
-
-/* One period of each. */
-static void append_rounds(struct fixture *f, int from, int to)
-{
-	for (int i = from; i <= to; i++) {
-		struct config *c = play_config_of(N, i);
-		assert_int_equal(append_of(f, "a", c, (uint64_t)i), 0);
-		config_unref(c);
-		if (i % 100 == 0)
-			wait_told(f, (uint64_t)i);
-	}
-	wait_told(f, (uint64_t)to);
-}
-
-static void old_configs_are_read_from_the_file(void **state)
-{
-	struct fixture *f = *state;
-	open_it(f);
-	append_rounds(f, 1, 400);
-	wait_until_true(f, figures(f).chunks >= 399);
-	for (int i = 0; i < 2; i++, reopen_it(f)) {
-		uint64_t points = 0;
-		check_replay(f, "a", 0, 400);
-		struct history_query q = {"a", "host", "7/metric/3", 0, INT64_MAX, 0};
-		assert_int_equal(history_read(f->h, &q, count_point, &points), 0);
-		assert_int_equal(points, 1);
-		q.metric = "*/metric/?";
-		assert_int_equal(history_read(f->h, &q, count_point, &points), 0);
-		assert_int_equal(points, 1 + 400 * 10);
-	}
-}
-
-static void a_config_goes_with_its_last_chunk(void **state)
-{
-	struct fixture *f = *state;
-	f->options.keep_ns = 1000 * SECOND;
-	f->base_ns = time(NULL) * SECOND - 3000 * SECOND;
-	open_it(f);
-	append_rounds(f, 1, 400);
-	wait_until_true(f, sqlite_int(f->path, "SELECT count(*) FROM configs") <= 65);
-	assert_int_equal(sqlite_int(f->path, orphans), 0);
-	check_replay(f, "a", 399, 400); /* its chain is open */
-	uint64_t chunks = figures(f).chunks;
-	append_rounds(f, 401, 401);
-	append_rounds(f, 402, 402);
-	wait_until_true(f, figures(f).chunks == chunks + 2);
-	reopen_it(f); /* memory has but the last chunk's and the chain's */
-	wait_until_true(f, sqlite_int(f->path, "SELECT count(*) FROM configs") <= 2);
-	assert_int_equal(sqlite_int(f->path, orphans), 0);
-	check_replay(f, "a", 401, 402);
-}
-
-static void configs_count_against_the_ceiling(void **state)
-{
-	struct fixture *f = *state;
-	f->options.keep_bytes = 1 << 20;
-	open_it(f);
-	append_rounds(f, 1, 1500);
-	wait_until_true(f, figures(f).file_bytes && figures(f).file_bytes <= f->options.keep_bytes);
-	struct checked c = replay(f, "a");
-	assert_int_equal(c.last, 1500);
-	assert_in_range(c.n, 100, 1400);
-	assert_int_equal(sqlite_int(f->path, orphans), 0);
-	reopen_it(f);
-	assert_int_equal(replay(f, "a").last, 1500);
-}
-
-static void a_stuck_disk_bounds_what_waits_with_its_configs(void **state)
-{
-	struct fixture *f = *state;
-	struct rlimit old, small;
-	open_it(f);
-	append_rounds(f, 1, 1);
-	getrlimit(RLIMIT_FSIZE, &old);
-	small = old;
-	small.rlim_cur = 4096;
-	setrlimit(RLIMIT_FSIZE, &small);
-	int taken = 0, e;
-	do {
-		struct config *c = play_config_of(N, 2 + taken);
-		e = append_of(f, "a", c, (uint64_t)(2 + taken));
-		config_unref(c);
-	} while (!e && ++taken < 10000);
-	assert_int_equal(e, -ENOBUFS);
-	assert_in_range(taken, 50, 1000); /* of about two kilobytes each, though a row is a hundred bytes */
-	wait_until_true(f, f->began);
-	setrlimit(RLIMIT_FSIZE, &old);
-	wait_until_true(f, f->ended);
-	wait_told(f, (uint64_t)(1 + taken));
-	check_replay(f, "a", 0, (uint64_t)(1 + taken));
-	assert_int_equal(figures(f).queued_bytes, 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,12 +295,6 @@ int main(void)
 	    test_of_it(takes_over_a_file_of_version_1),
 	    test_of_it(a_migration_that_fails_leaves_the_file_as_it_was),
 	    test_of_it(is_readable_with_sqlite3),
-	    test_of_it(keeps_its_ceiling),
-	    test_of_it(old_configs_are_read_from_the_file),
-	    test_of_it(a_config_goes_with_its_last_chunk),
-	    test_of_it(configs_count_against_the_ceiling),
-	    test_of_it(a_stuck_disk_bounds_what_waits_with_its_configs),
-	    test_of_it(forgets_what_is_old),
 	};
 	return cmocka_run_group_tests_name("history in trouble", tests, NULL, NULL);
 }

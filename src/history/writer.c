@@ -324,8 +324,6 @@ static int count_one(void *data, int64_t id, const char *node, const char *monit
 
 static int reopen(struct history *h)
 {
-	store_close(h->store);
-	h->store = NULL;
 	int e = writer_open(h);
 	size_t monitors = 0;
 	if (!e)
@@ -340,13 +338,13 @@ static void stumble_over(struct history *h, enum work work, int e, const char *w
 	snprintf(what, sizeof what, "%s", why);
 	if (h->store)
 		store_rollback(h->store);
+	store_close(h->store); /* the next try takes what is there then */
+	h->store = NULL;
 	h->retry_ns = monotonic_ns() + retry_every_ns;
 	if (e != -EUCLEAN) {
 		trouble_begin(h, work, what);
 		return;
 	}
-	store_close(h->store);
-	h->store = NULL;
 	begin_anew(h, what);
 	h->retry_ns = 0;
 }
@@ -735,12 +733,21 @@ static bool any_pinned(const struct history *h, int64_t now)
 	return false;
 }
 
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Of the file's ceiling, if it has one. */
+static size_t part_of_ceiling(const struct history *h, size_t parts, size_t most)
+{
+	return h->options.keep_bytes ? least((size_t)h->options.keep_bytes / parts, most) : most;
+}
+
 /* Shorter chains when memory runs short, longer ones when there is plenty. */
 static void aim_rows(struct history *h)
 {
-	size_t max = open_bytes_max, target = h->rows_target;
-	if (h->options.keep_bytes && (size_t)h->options.keep_bytes / 8 < max)
-		max = (size_t)h->options.keep_bytes / 8;
+	size_t max = part_of_ceiling(h, 8, open_bytes_max), target = h->rows_target;
 	if (h->open_bytes > max)
 		target -= target / 16 + 1;
 	else if (h->open_bytes < max / 4 * 3)
@@ -765,8 +772,15 @@ static int64_t file_size(const char *path, const char *tail)
 
 static bool log_is_long(const struct history *h)
 {
-	size_t keep = (size_t)h->options.keep_bytes, most = keep && keep / 32 < sync_bytes ? keep / 32 : sync_bytes;
-	return h->store && store_unsynced(h->store) > most;
+	return h->store && store_unsynced(h->store) > part_of_ceiling(h, 32, sync_bytes);
+}
+
+/* The log begins again only when no reader needs it; where one follows the other, they are waited for. */
+static int sync_log(struct history *h)
+{
+	int e = store_sync(h->store, false);
+	bool grown = file_size(h->path, "-wal") > (int64_t)part_of_ceiling(h, 8, 4 * sync_bytes);
+	return !e && grown ? store_sync(h->store, true) : e;
 }
 
 /* Those that no chunk is of leave the file, but for those that memory has: they may be used again, and come here by
@@ -802,7 +816,7 @@ static int64_t drop_some(struct history *h, drop_fn *fn)
 	if (!e)
 		e = store_commit(h->store);
 	if (!e && log_is_long(h)) /* dropping much takes much of the log */
-		e = store_sync(h->store, false);
+		e = sync_log(h);
 	if (e)
 		h->gone.len = before;
 	else
@@ -878,7 +892,7 @@ static void prune(struct history *h)
 
 static void sync_file(struct history *h)
 {
-	int e = store_sync(h->store, false);
+	int e = sync_log(h);
 	if (e)
 		stumble(h, TIDYING, e);
 }

@@ -813,6 +813,7 @@ class NodeMonitor:
     def __init__(self, config, number):
         self.config, self.number, self.periods, self.sequence = config, number, [], 0
         self.announced, self.last, self.acked = None, None, None    # of this connection; acked: (boot, sequence)
+        self.lost = 0    # periods that acks said the master could not store
 
 
 class Node(Peer):
@@ -919,6 +920,7 @@ class Node(Peer):
         elif stanza.name == "master" and stanza.get("ack"):
             self.acks.append((stanza.get("monitor"), stanza.integer("boot"), stanza.integer("ack")))
             self.monitors[stanza.get("monitor")].acked = self.acks[-1][1:]
+            self.monitors[stanza.get("monitor")].lost += stanza.integer("lost", 0)
         elif stanza.get("query"):
             self.connection.send(Stanza("error", answer=stanza.get("id"), code="unknown-query",
                                         text=f"{stanza.name} {stanza.get('query')}"))
