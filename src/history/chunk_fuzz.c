@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fuzz.h"
 #include "history/chunk.h"
-#include "history/fuzz.h"
 #include "history/thin.h"
 
 static void unpack(struct table *ret, const struct buf *packed)

@@ -3,8 +3,8 @@
  * values. */
 #include <stdlib.h>
 
+#include "base/fuzz.h"
 #include "history/chunk.h"
-#include "history/fuzz.h"
 #include "history/journal.h"
 #include "history/row.h"
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes after <hmon>, each stanza taken for a config. A config that is taken is written and read again, and has the
  * same digest. */
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fuzz.h"
 #include "proto/describe.h"
 #include "proto/xml.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int on_open(void *data, const struct msg *m)
 {

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first byte says how the values before are and whether the row is full; the rest is the row. What decodes, encodes
  * to a row that leads to the same values. */
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fuzz.h"
 #include "proto/row.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { METRICS = 40 };
 

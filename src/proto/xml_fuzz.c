@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a stream: heard the same whole and in pieces, and what was heard reads the same when it is written. */
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fuzz.h"
 #include "proto/listener_test.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct copied {
 	struct heard heard;
