@@ -174,15 +174,20 @@ static int run(struct store *s, enum statement which)
 	return e ? e : finish(s, q, sqlite3_step(q));
 }
 
+static int prepare_ints(
+    struct store *s, enum statement which, const int64_t *args, int n, sqlite3_stmt **ret)
+{
+	int e = prepare(s, which, ret);
+	for (int i = 0; !e && i < n; i++)
+		sqlite3_bind_int64(*ret, i + 1, args[i]);
+	return e;
+}
+
 static int run_ints(struct store *s, enum statement which, const int64_t *args, int n)
 {
 	sqlite3_stmt *q;
-	int e = prepare(s, which, &q);
-	if (e)
-		return e;
-	for (int i = 0; i < n; i++)
-		sqlite3_bind_int64(q, i + 1, args[i]);
-	return finish(s, q, sqlite3_step(q));
+	int e = prepare_ints(s, which, args, n, &q);
+	return e ? e : finish(s, q, sqlite3_step(q));
 }
 
 static void bind_text(sqlite3_stmt *q, int at, const char *text)
@@ -459,11 +464,9 @@ typedef int row_fn(void *data, sqlite3_stmt *q);
 static int each(struct store *s, enum statement which, const int64_t *args, int n, row_fn *fn, void *data)
 {
 	sqlite3_stmt *q;
-	int e = prepare(s, which, &q);
+	int e = prepare_ints(s, which, args, n, &q);
 	if (e)
 		return e;
-	for (int i = 0; i < n; i++)
-		sqlite3_bind_int64(q, i + 1, args[i]);
 	int rc;
 	while (!e && (rc = sqlite3_step(q)) == SQLITE_ROW)
 		e = fn(data, q);
