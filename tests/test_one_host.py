@@ -110,6 +110,60 @@ def test_while_there_is_no_helper_status_says_so_and_why(tmp_path):
         d.stop()
 
 
+WRONG = """listen = {}
+monitor host {
+	perod = 1s
+	period = "3 parsecs"
+}
+monitor disks { program = "fs"
+	timeout = soon }
+monitor mail
+{
+	program = exec
+	command = {"check_mailq"}
+	timeout = 0
+}
+monitor none { program = "nosuch" }
+monitor fs { }
+"""
+MISTAKES = ["vigia.conf:4: monitor host: no such option 'perod'; expected one of",
+            "vigia.conf:5: monitor host: '3 parsecs' is not a duration for 'period': expected 500ms",
+            "vigia.conf:8: monitor disks: 'soon' is not a duration for 'timeout'",
+            "vigia.conf:10: monitor mail: command: expected {",
+            "vigia.conf:10: monitor mail: timeout: expected more than 0",
+            "vigia.conf:15: monitor none: program nosuch can't be started: there is none of that name"]
+
+
+def check(d):
+    return subprocess.run([f"{PREFIX}/sbin/vigiad", "--check", "--config", d.conf], env=d.env(), capture_output=True,
+                          text=True, timeout=20)
+
+
+def test_check_asks_each_monitor_and_tells_every_mistake(tmp_path):
+    d = Daemon(str(tmp_path), WRONG)
+    p = check(d)
+    lines = p.stderr.splitlines()
+    assert p.returncode == 1 and len(lines) == len(MISTAKES), p.stderr
+    for line, mistake in zip(lines, MISTAKES):
+        assert mistake in line
+    d.configure("listen = {}\nmonitor host { period = 2s }\n")
+    p = check(d)
+    assert p.returncode == 0 and not p.stderr and not p.stdout
+    assert not os.path.exists(d.state), "it leaves nothing behind"
+
+
+def test_status_says_what_is_wrong_with_a_monitors_section(daemon):
+    d = daemon(WRONG)
+    wait_for(lambda: all(m in status(d) for m in MISTAKES[:2]), 10, "the mistakes")
+    line = next(line for line in status(d).splitlines() if "perod" in line)
+    assert line.split()[:3] == ["monitor-error", "n1", "host"]
+    wait_for(lambda: [e for e in events(d, "monitor-error") if e.monitor == "mail"], 5)
+    wait_for(lambda: "nosuch" in status(d), 5)
+    d.configure("listen = {}\nmonitor host { period = 2s }\n")
+    d.vigia("reload")
+    wait_for(lambda: d.vigia("status", "--brief", check=False).returncode == 0, 10, "nothing wrong any more")
+
+
 def test_a_stopped_monitor_shows_as_late_with_its_last_values_old(daemon):
     d = daemon()
     pid = wait_for(lambda: d.child("host"), 5)

@@ -49,7 +49,7 @@ struct conf_monitor {
 	char *program; /* entry name for the helper */
 	bool enabled;
 	char *text; /* the inside of the section, verbatim, with `program` and `enabled`; "" by default */
-	int line;   /* where it begins in the file; 0: by default */
+	int line, text_line; /* where it and its text begin in the file; 0: by default */
 };
 
 struct conf {

@@ -184,6 +184,7 @@ static void monitor(struct scan *s, const struct token *keyword)
 	struct conf_monitor *m = new_monitor(s, &name);
 	if (!m || s->no_memory)
 		return;
+	m->text_line = brace.line;
 	s->lex.loose = true;
 	if (!monitor_body(s, m))
 		faults_add(s->lex.faults, keyword->line, "monitor %s: its { is never closed, expected }", m->name);

@@ -13,6 +13,7 @@
 
 #include "conf/conf.h"
 #include "core/core.h"
+#include "daemon/check.h"
 #include "os/clock.h"
 #include "os/lock.h"
 #include "os/log.h"
@@ -104,7 +105,8 @@ static int start_monitors(const struct conf *c)
 	for (size_t i = 0; i < c->n_monitors; i++) {
 		const struct conf_monitor *m = &c->monitors[i];
 		if (m->enabled)
-			o[n++] = (struct supervised_options){m->name, m->program, m->text, m->line};
+			o[n++] = (struct supervised_options){m->name, m->program, m->text,
+			    d.conf_file ? d.conf_file : "", m->text_line};
 	}
 	int r = supervise(&d.health, o, n);
 	free(o);
@@ -308,8 +310,14 @@ static int die(const char *what, struct buf *why, int error)
 	return 1;
 }
 
-/* PREFIX/sbin/vigiad has its programs in PREFIX/libexec/vigia, wherever the prefix was moved to. */
-static int helper_paths(char *helper, char *entries, size_t size)
+/* Where the helper is, and the programs that it starts: PREFIX/sbin/vigiad has its own in PREFIX/libexec/vigia, wherever
+ * the prefix was moved to. */
+struct programs {
+	char helper[4200], own[4200], others[4200];
+	const char *dirs[2];
+};
+
+static int find_programs(struct programs *p)
 {
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -317,20 +325,19 @@ static int helper_paths(char *helper, char *entries, size_t size)
 		return -errno;
 	self[n] = '\0';
 	*strrchr(self, '/') = '\0';
-	snprintf(helper, size, "%s/../libexec/vigia/vigia-helper", self);
-	snprintf(entries, size, "%s/../libexec/vigia/monitors", self);
+	snprintf(p->helper, sizeof p->helper, "%s/../libexec/vigia/vigia-helper", self);
+	snprintf(p->own, sizeof p->own, "%s/../libexec/vigia/monitors", self);
+	snprintf(p->others, sizeof p->others, "%s/monitors", d.state);
+	p->dirs[0] = p->own;
+	p->dirs[1] = p->others;
 	return 0;
 }
 
 static int open_helper(struct buf *why)
 {
-	char helper[4200], entries[4200], own[4200];
-	int r = helper_paths(helper, entries, sizeof helper);
-	if (r)
-		return r;
-	snprintf(own, sizeof own, "%s/monitors", d.state);
-	const char *const dirs[] = {entries, own};
-	return starter_open(&d.health.starter, helper, dirs, why);
+	struct programs p;
+	int r = find_programs(&p);
+	return r ? r : starter_open(&d.health.starter, p.helper, p.dirs, why);
 }
 
 static bool is_same_place(const char *a, const char *b)
@@ -428,12 +435,39 @@ static int load_conf(const char *given, struct buf *why)
 	return r;
 }
 
+/* The file was read already: what is left is what only the monitors know. */
+static int check(void)
+{
+	struct buf why = BUF_INIT, notes = BUF_INIT;
+	struct programs p;
+	struct helper *helper;
+	int r = paths_state(&d.state, &why);
+	if (!r)
+		r = find_programs(&p);
+	if (!r)
+		r = helper_open(p.helper, p.dirs, 2, &helper, &why);
+	if (!r) {
+		r = check_monitors(d.conf, d.conf_file ? d.conf_file : "", helper, &why, &notes);
+		helper_close(helper);
+	} else if (!why.len) {
+		buf_puts(&why, strerror(-r));
+	}
+	fputs(buf_str(&notes), stderr);
+	fputs(buf_str(&why), stderr);
+	if (why.len && buf_str(&why)[why.len - 1] != '\n')
+		fputc('\n', stderr);
+	buf_release(&why);
+	buf_release(&notes);
+	free(d.state);
+	return r ? 1 : 0;
+}
+
 static void usage(FILE *to)
 {
 	fputs("usage: vigiad [--config FILE] [--foreground] [--check | --dump | --help | --version]\n"
 	      "  --config FILE   instead of ~/.config/vigia/vigia.conf and /etc/vigia/vigia.conf\n"
 	      "  --foreground    the log to standard error as well\n"
-	      "  --check         only reads the configuration and says what is wrong with it\n"
+	      "  --check         only reads the configuration, has each monitor read its section, and says what is wrong\n"
 	      "  --dump          prints the configuration in force\n"
 	      "Alone and without a configuration it is node and master of itself. See vigiad(8).\n",
 	    to);
@@ -480,10 +514,11 @@ int main(int argc, char **argv)
 	if (mode == 'd')
 		conf_dump(d.conf, stdout);
 	if (mode) {
+		int r = mode == 'k' ? check() : 0;
 		buf_release(&why);
 		conf_free(d.conf);
 		free(d.conf_file);
-		return 0;
+		return r;
 	}
 	int r = prepare_places(&why);
 	if (r)

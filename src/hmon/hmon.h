@@ -68,6 +68,9 @@ struct hmon_monitor {
 	int (*start)(struct hmon *h); /* options are known; best hmon_add() here. Again when they change */
 	int (*read)(struct hmon *h);  /* sets values; an error is logged and told to the node */
 	void (*stop)(struct hmon *h); /* after a start that did not fail; hmon_add()'s metrics go with it */
+	/* Are the options right, beyond their types? Called before start, and alone when only that is asked
+	 * (`vigiad --check`): touches nothing, hmon_log()s each mistake as an error and returns -EINVAL. */
+	int (*check)(struct hmon *h);
 };
 
 /* --- programs --- */

@@ -131,12 +131,27 @@ static void errors_name_line_and_expectation(void **state)
 	assert_int_equal(
 	    parse("wait = 3", &o, "line 1: '3' is not a duration for 'wait': expected 500ms, 10s, 5min, 1h"),
 	    -EINVAL);
-	assert_int_equal(parse("limit = x", &o, "line 1: invalid integer value for option 'limit'"), -EINVAL);
+	assert_int_equal(parse("limit = x", &o, "line 1: invalid integer value for option 'limit'; expected a whole number"),
+	    -EINVAL);
 	assert_int_equal(
 	    parse("period = 1ms", &o, "period: expected 10ms or more, or 0 to measure only when asked"),
 	    -EINVAL);
 	assert_int_equal(
 	    parse("period = 1s window = 2s", &o, "window: expected no more than the period"), -EINVAL);
+}
+
+static void every_mistake_is_told(void **state)
+{
+	struct options o;
+	assert_int_equal(parse("limit = x\nperiod = 5s\n\n wait = soon # when?\n on = maybe", &o,
+			     "line 1: invalid integer value for option 'limit'; expected a whole number\n"
+			     "line 4: 'soon' is not a duration for 'wait': expected 500ms, 10s, 5min, 1h\n"
+			     "line 5: invalid boolean value for option 'on'; expected true or false"),
+	    -EINVAL);
+	/* What goes on over lines is not taken apart. */
+	assert_int_equal(parse("limit = x command = {\n\"a\" }\n wait = soon", &o,
+			     "line 1: invalid integer value for option 'limit'; expected a whole number"),
+	    -EINVAL);
 }
 
 static void durations_need_units(void **state)
@@ -284,6 +299,7 @@ int main(void)
 	    cmocka_unit_test(options_have_fallbacks),
 	    cmocka_unit_test(options_are_read),
 	    cmocka_unit_test(errors_name_line_and_expectation),
+	    cmocka_unit_test(every_mistake_is_told),
 	    cmocka_unit_test(durations_need_units),
 	    cmocka_unit_test(instances_come_and_go_beside_each_other),
 	    cmocka_unit_test(a_name_is_there_once),

@@ -26,7 +26,7 @@ struct arguments {
 	const char *name, *connect, *socket;
 	struct buf set;	     /* the options given, as a section */
 	const char *options; /* its text; NULL: none were given */
-	bool once, help;
+	bool once, check, help;
 };
 
 /* --- arguments --- */
@@ -42,6 +42,7 @@ static const struct argument {
     {{"connect", required_argument, NULL, 'c'}, "HOST:PORT", "serve the node there, over TCP"},
     {{"socket", required_argument, NULL, 's'}, "PATH", "serve the node there, over its Unix socket"},
     {{"once", no_argument, NULL, '1'}, "", "measure once, print the values and end"},
+    {{"check", no_argument, NULL, 'k'}, "", "only say what is wrong with the options, and end"},
     {{"help", no_argument, NULL, 'h'}, "", "print this"},
 };
 
@@ -86,6 +87,9 @@ static int take(struct arguments *a, int which)
 		return 0;
 	case '1':
 		a->once = true;
+		return 0;
+	case 'k':
+		a->check = true;
 		return 0;
 	case 'h':
 		a->help = true;
@@ -180,16 +184,28 @@ static void print_value(const struct set *set, size_t i)
 	buf_release(&value);
 }
 
-static int once(struct hmon *h, const char *options)
+typedef int take_fn(struct hmon *h, const char *options, struct buf *why);
+
+/* Every mistake is a line. */
+static int tried(struct hmon *h, const char *options, take_fn *take_options)
 {
 	struct buf why = BUF_INIT;
-	int r = monitor_configure(h, options, &why);
-	if (r)
-		fprintf(stderr, "%s: %s\n", h->name, why.len ? buf_str(&why) : strerror(-r));
+	int r = take_options(h, options, &why);
+	if (r && !why.len)
+		buf_puts(&why, strerror(-r));
+	for (const char *line = buf_str(&why), *end; r && *line; line = end + (*end == '\n')) {
+		end = strchrnul(line, '\n');
+		fprintf(stderr, "%s: %.*s\n", h->name, (int)(end - line), line);
+	}
 	buf_release(&why);
-	if (r)
+	return r ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int once(struct hmon *h, const char *options)
+{
+	if (tried(h, options, monitor_configure))
 		return EXIT_FAILURE;
-	r = monitor_read(h);
+	int r = monitor_read(h);
 	for (size_t i = 0; i < h->set.n; i++)
 		print_value(&h->set, i);
 	return r ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -314,7 +330,10 @@ int hmon_main(const struct hmon_monitor *m, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	h.to_terminal = isatty(STDERR_FILENO);
-	int r = a.once ? once(&h, a.options ? a.options : "") : serve(&h, &a);
+	const char *options = a.options ? a.options : "";
+	int r = a.once ? once(&h, options) : a.check || a.options ? tried(&h, options, monitor_check) : EXIT_SUCCESS;
+	if (!a.once && !a.check && !r)
+		r = serve(&h, &a);
 	monitor_release(&h);
 	buf_release(&a.set);
 	return r;

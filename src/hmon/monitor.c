@@ -58,19 +58,41 @@ void monitor_release(struct hmon *h)
 	set_release(&h->set);
 }
 
+static int ask(struct hmon *h, int (*question)(struct hmon *h), struct buf *why)
+{
+	h->mistakes = why;
+	int r = question ? question(h) : 0;
+	h->mistakes = NULL;
+	if (r < 0 && !why->len)
+		buf_puts(why, strerror(-r));
+	return r < 0 ? r : 0;
+}
+
+int monitor_check(struct hmon *h, const char *text, struct buf *why)
+{
+	struct options fresh, before = h->options;
+	int r = options_parse(&fresh, h->table, text, why);
+	if (r)
+		return r;
+	h->options = fresh;
+	r = ask(h, h->table->check, why);
+	h->options = before;
+	options_release(&fresh);
+	return r;
+}
+
 int monitor_configure(struct hmon *h, const char *text, struct buf *why)
 {
 	stop(h);
 	options_release(&h->options);
 	h->last_line[0] = '\0';
 	int r = options_parse(&h->options, h->table, text, why);
+	if (!r)
+		r = ask(h, h->table->check, why);
+	if (!r)
+		r = ask(h, h->table->start, why);
 	if (r)
 		return r;
-	r = h->table->start ? h->table->start(h) : 0;
-	if (r < 0) {
-		buf_puts(why, h->last_line[0] ? h->last_line : strerror(-r));
-		return r;
-	}
 	h->started = true;
 	set_begin(&h->set);
 	set_end(&h->set);
@@ -181,6 +203,10 @@ void hmon_log(struct hmon *h, int priority, const char *format, ...)
 	vsnprintf(raw, sizeof raw, format, ap);
 	va_end(ap);
 	text_clean(line, sizeof line, raw);
+	if (h->mistakes && priority <= LOG_ERR) {
+		buf_putf(h->mistakes, "%s%s", h->mistakes->len ? "\n" : "", line);
+		return;
+	}
 	if (!strcmp(line, h->last_line))
 		return;
 	memcpy(h->last_line, line, sizeof line);

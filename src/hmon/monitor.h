@@ -22,6 +22,7 @@ struct hmon {
 	char last_line[LINE_SIZE];
 	void (*tell)(void *teller, const char *line); /* errors, to the node; NULL: nobody */
 	void *teller;
+	struct buf *mistakes; /* errors go here, a line each, while options are taken; NULL: to people */
 };
 
 /* name: NULL for the table's. */
@@ -30,8 +31,10 @@ void monitor_release(struct hmon *h);
 /* Goes under another name from now on: -EINVAL when it is none (docs/hmon.md, "Stanzas"). */
 int monitor_name(struct hmon *h, const char *name);
 
+/* Are these options right? On failure `why` has a line for each mistake. Nothing else changes. */
+int monitor_check(struct hmon *h, const char *text, struct buf *why);
 /* Takes options, anew if need be. On failure the monitor stands still, without metrics of hmon_add(), and
- * `why` says what is wrong. */
+ * `why` has a line for each mistake. */
 int monitor_configure(struct hmon *h, const char *text, struct buf *why);
 /* One reading into the set. The error of read() is logged and returned; what it had set stays. */
 int monitor_read(struct hmon *h);

@@ -2,10 +2,11 @@
 #include "hmon/options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PERIOD_LEAST_MS = 10 };
+enum { PERIOD_LEAST_MS = 10, MISTAKES_MOST = 20 };
 
 static const struct hmon_option no_options[] = {{0}};
 
@@ -93,36 +94,79 @@ static cfg_opt_t *known_options(const struct hmon_monitor *m)
 
 /* --- parsing --- */
 
-/* libconfuse's error function is given no data of ours. */
-static _Thread_local struct buf *told;
+/* libconfuse stops at the first mistake and says it to a function that is given no data of ours. */
+static _Thread_local struct mistake {
+	int line;
+	char text[400];
+} mistake;
 
 static void on_error(cfg_t *values, const char *format, va_list ap)
 {
-	char line[400];
-	if (told->len)
+	if (*mistake.text)
 		return;
-	vsnprintf(line, sizeof line, format, ap);
-	buf_putf(told, "line %d: %s", values ? values->line : 0, line);
+	mistake.line = values ? values->line : 0;
+	vsnprintf(mistake.text, sizeof mistake.text, format, ap);
 }
 
-static void tell_known(struct buf *why, const cfg_opt_t *known)
+static const struct {
+	const char *start, *expected;
+} hints[] = {
+    {"invalid integer value", "a whole number"},
+    {"invalid floating point value", "a number"},
+    {"invalid boolean value", "true or false"},
+    {"unexpected token", "NAME = VALUE"},
+    {"missing equal sign", "NAME = VALUE"},
+};
+
+static void tell(struct buf *why, const cfg_opt_t *known)
 {
-	if (!strstr(buf_str(why), "no such option"))
+	buf_putf(why, "%sline %d: %s", why->len ? "\n" : "", mistake.line, mistake.text);
+	for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+		if (!strncmp(mistake.text, hints[i].start, strlen(hints[i].start)))
+			buf_putf(why, "; expected %s", hints[i].expected);
+	if (strncmp(mistake.text, "no such option", 14))
 		return;
 	buf_puts(why, "; expected one of");
 	for (; known->name; known++)
 		buf_putf(why, " %s", known->name);
 }
 
-/* libconfuse takes a string's end in the middle of a line for an error. */
-static int parse(cfg_t *values, const char *text)
+/* Takes the line with the mistake out, so that the next one shows itself; false: it is part of something longer. */
+static bool blank(char *text, int line)
+{
+	int open = 0;
+	for (; line > 1 && text; line--)
+		text = (text = strchr(text, '\n')) ? text + 1 : NULL;
+	if (!text || !*text || *text == '\n')
+		return false;
+	size_t n = strcspn(text, "\n");
+	for (size_t i = 0; i < n; i++)
+		open += text[i] == '{' ? 1 : text[i] == '}' ? -1 : 0;
+	if (open || strspn(text, " \t") >= n)
+		return false;
+	memset(text, ' ', n);
+	return true;
+}
+
+/* Every mistake becomes a line of `why`. libconfuse takes a string's end in the middle of a line for one. */
+static int parse(struct options *o, const char *text, struct buf *why)
 {
 	struct buf lines = BUF_INIT;
 	buf_puts(&lines, text);
 	buf_putc(&lines, '\n');
-	int r = lines.failed ? CFG_FILE_ERROR : cfg_parse_buf(values, buf_str(&lines));
-	buf_release(&lines);
-	return r == CFG_SUCCESS ? 0 : r == CFG_FILE_ERROR ? -ENOMEM : -EINVAL;
+	char *copy = buf_take(&lines);
+	int r = copy ? CFG_PARSE_ERROR : CFG_FILE_ERROR, mistakes = 0;
+	bool more = copy;
+	while (more) {
+		mistake = (struct mistake){0};
+		r = cfg_parse_buf(o->values, copy);
+		more = r == CFG_PARSE_ERROR && *mistake.text;
+		if (more)
+			tell(why, o->known);
+		more = more && ++mistakes < MISTAKES_MOST && blank(copy, mistake.line);
+	}
+	free(copy);
+	return r == CFG_FILE_ERROR ? -ENOMEM : r == CFG_SUCCESS && !mistakes ? 0 : -EINVAL;
 }
 
 static int check_times(struct options *o, struct buf *why)
@@ -145,9 +189,7 @@ int options_parse(struct options *ret, const struct hmon_monitor *m, const char 
 	int r = o.values ? 0 : -ENOMEM;
 	if (!r) {
 		cfg_set_error_function(o.values, on_error);
-		told = why;
-		r = parse(o.values, text);
-		tell_known(why, o.known);
+		r = parse(&o, text, why);
 	}
 	if (!r)
 		r = check_times(&o, why);

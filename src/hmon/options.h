@@ -14,7 +14,8 @@ struct options {
 	int64_t period_ms, window_ms;
 };
 
-/* 0; -EINVAL, and `why` says where and what was expected; -ENOMEM. *ret is untouched on failure. */
+/* 0; -EINVAL, and `why` has a line for each mistake: where, and what was expected; -ENOMEM. *ret is untouched on
+ * failure. */
 int options_parse(struct options *ret, const struct hmon_monitor *m, const char *text, struct buf *why);
 void options_release(struct options *o);
 

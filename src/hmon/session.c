@@ -24,6 +24,7 @@ struct session {
 	bool measuring; /* options were taken and the config sent */
 	bool full;	/* the next row stands on its own */
 	bool closed;	/* the node said </hmon> */
+	int result;	/* of the options taken last */
 	struct tick tick;
 };
 
@@ -169,18 +170,28 @@ static int64_t query_id(const struct msg *m)
 	return id;
 }
 
-static int configure(struct session *s, const char *text)
+/* People read lines. */
+static void log_mistakes(struct hmon *h, const char *text)
 {
-	struct buf why = BUF_INIT;
+	for (const char *end; *text; text = end + (*end == '\n')) {
+		end = strchrnul(text, '\n');
+		hmon_log(h, LOG_ERR, "options: %.*s", (int)(end - text), text);
+	}
+}
+
+static int configure(struct session *s, const char *text, struct buf *why)
+{
 	s->h->tell = NULL; /* the answer will tell */
-	int r = monitor_configure(s->h, text, &why);
+	int r = monitor_configure(s->h, text, why);
 	if (r) {
-		hmon_log(s->h, LOG_ERR, "options: %s", why.len ? buf_str(&why) : strerror(-r));
+		if (!why->len)
+			buf_puts(why, strerror(-r));
+		log_mistakes(s->h, buf_str(why));
 		s->tick.at_ns = INT64_MAX;
 	}
 	s->h->tell = tell_node;
 	s->measuring = !r;
-	buf_release(&why);
+	s->result = r;
 	return r;
 }
 
@@ -192,14 +203,28 @@ static int on_describe(struct session *s, const struct msg *m)
 	const char *own = s->terms->options, *name = msg_get(m, "monitor", NULL);
 	if (name)
 		monitor_name(s->h, name);
-	if (configure(s, own ? own : m->text)) {
-		say_error(s, id, "failed", s->h->last_line);
+	struct buf why = BUF_INIT;
+	int r = configure(s, own ? own : m->text, &why);
+	if (r)
+		say_error(s, id, "failed", buf_str(&why));
+	buf_release(&why);
+	if (r)
 		return 0;
-	}
 	s->generation++;
 	say_config(s, id);
 	s->tick = (struct tick){.at_ns = clock_monotonic_ns(), .first = true, .last = true};
 	return stream_flush(&s->stream);
+}
+
+static int on_check(struct session *s, const struct msg *m)
+{
+	struct buf why = BUF_INIT;
+	if (monitor_check(s->h, m->text, &why))
+		say_error(s, query_id(m), "bad-argument", buf_str(&why));
+	else
+		buf_putf(&s->stream.out, "<config answer=\"%lld\"/>\n", (long long)query_id(m));
+	buf_release(&why);
+	return 0;
 }
 
 static int on_update(struct session *s, const struct msg *m)
@@ -238,6 +263,7 @@ static const struct {
 	int (*take)(struct session *s, const struct msg *m);
 } stanzas[] = {
     {"config", "describe", on_describe},
+    {"config", "check", on_check},
     {"monitor", "update", on_update},
     {"node", NULL, on_registered},
     {"error", NULL, on_error},
@@ -257,7 +283,7 @@ static int on_stanza(void *data, const struct msg *m)
 		if (!strcmp(stanzas[i].name, m->name) && same(stanzas[i].query, query))
 			return stanzas[i].take(s, m);
 	if (query)
-		say_error(s, query_id(m), "unknown-query", "a monitor knows describe and update");
+		say_error(s, query_id(m), "unknown-query", "a monitor knows describe, check and update");
 	return 0;
 }
 
@@ -329,7 +355,7 @@ static int serve(struct session *s)
 	int r = stream_flush(&s->stream);
 	while (!r && !s->closed)
 		r = turn(s);
-	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+	return r == -EPIPE || r == -ECONNRESET || !r ? s->result : r;
 }
 
 int session_run(struct hmon *h, int fd, const struct session_terms *terms)

@@ -12,8 +12,8 @@ struct session_terms {
 	void *data;
 };
 
-/* Serves until the node closes (0), h->end_fd turns readable (-ECANCELED) or the connection fails. Closes fd.
- */
+/* Serves until the node closes (0, or why the last options could not be taken), h->end_fd turns readable
+ * (-ECANCELED) or the connection fails. Closes fd. */
 int session_run(struct hmon *h, int fd, const struct session_terms *terms);
 
 #endif

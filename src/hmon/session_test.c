@@ -77,6 +77,7 @@ struct node {
 	struct value *values;
 	struct row row;
 	int64_t generation, sequence, rows, full_rows, answered;
+	bool checked; /* a config without anything: the section is right */
 	char errors[1000], name[100];
 };
 
@@ -127,7 +128,9 @@ static void take_config(struct node *n, const struct msg *m)
 static int on_stanza(void *data, const struct msg *m)
 {
 	struct node *n = data;
-	if (!strcmp(m->name, "config"))
+	if (!strcmp(m->name, "config") && !*msg_get(m, "monitor", ""))
+		n->checked = true;
+	else if (!strcmp(m->name, "config"))
 		take_config(n, m);
 	else if (!strcmp(m->name, "error"))
 		snprintf(
@@ -317,6 +320,21 @@ static void wrong_options_are_answered_and_can_be_mended(void **state)
 	end(&n);
 }
 
+static void a_section_is_checked_and_nothing_else_happens(void **state)
+{
+	begin(&n, 0);
+	say(&n, "<hmon version='1' role='vigiad'><config query='check' id='1'>who = me\nwhom = you</config>");
+	listen_for(&n, 30);
+	assert_string_equal(n.errors, "[line 2: no such option 'whom'; expected one of who period window program enabled]");
+	*n.errors = '\0';
+	say(&n, "<config query='check' id='2'>who = me</config>");
+	listen_for(&n, 30);
+	assert_string_equal(n.errors, "");
+	assert_true(n.checked);
+	assert_int_equal(n.rows, 0);
+	end(&n);
+}
+
 static void a_failing_read_is_told_once(void **state)
 {
 	begin(&n, 0);
@@ -350,7 +368,7 @@ static void strange_words_do_no_harm(void **state)
 	say(&n, "<beat n='5'/>\x16<node monitor='test' id='3'/><what query='ever' id='9'/><new/>"
 		"<monitor generation='1' sequence='1'>1</monitor>");
 	listen_for(&n, 50);
-	assert_string_equal(n.errors, "[a monitor knows describe and update]");
+	assert_string_equal(n.errors, "[a monitor knows describe, check and update]");
 	assert_true(n.rows > 1);
 	end(&n);
 }
@@ -374,6 +392,7 @@ int main(void)
 	    cmocka_unit_test(instances_make_a_new_generation),
 	    cmocka_unit_test(a_node_that_does_not_read_misses_periods),
 	    cmocka_unit_test(wrong_options_are_answered_and_can_be_mended),
+	    cmocka_unit_test(a_section_is_checked_and_nothing_else_happens),
 	    cmocka_unit_test(a_failing_read_is_told_once),
 	    cmocka_unit_test(a_window_gives_means),
 	    cmocka_unit_test(strange_words_do_no_harm),

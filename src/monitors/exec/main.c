@@ -166,7 +166,22 @@ static const char **arguments(struct hmon *h)
 	return argv;
 }
 
-static int make(struct hmon *h)
+static int exec_check(struct hmon *h)
+{
+	const char *program = hmon_option_item(h, "command", 0);
+	int r = 0;
+	if (!program || *program != '/') {
+		hmon_log(h, LOG_ERR, "command: expected {\"/path/of/plugin\", \"argument\", ...}");
+		r = -EINVAL;
+	}
+	if (hmon_option_ms(h, "timeout") < 1) {
+		hmon_log(h, LOG_ERR, "timeout: expected more than 0");
+		r = -EINVAL;
+	}
+	return r;
+}
+
+static int exec_start(struct hmon *h)
 {
 	struct exec *e = calloc(1, sizeof *e);
 	const char **argv = arguments(h);
@@ -179,20 +194,6 @@ static int make(struct hmon *h)
 	e->argv = argv;
 	hmon_set_data(h, e);
 	return 0;
-}
-
-static int exec_start(struct hmon *h)
-{
-	const char *program = hmon_option_item(h, "command", 0);
-	if (!program || *program != '/') {
-		hmon_log(h, LOG_ERR, "command: expected {\"/path/of/plugin\", \"argument\", ...}");
-		return -EINVAL;
-	}
-	if (hmon_option_ms(h, "timeout") < 1) {
-		hmon_log(h, LOG_ERR, "timeout: expected more than 0");
-		return -EINVAL;
-	}
-	return make(h);
 }
 
 static void exec_stop(struct hmon *h)
@@ -220,6 +221,7 @@ static const struct hmon_monitor monitor = {
     .start = exec_start,
     .read = exec_read,
     .stop = exec_stop,
+    .check = exec_check,
 };
 
 int main(int argc, char **argv)

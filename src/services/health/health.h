@@ -101,7 +101,8 @@ extern const struct role monitor_role;
 /* --- supervise.c: programs that this daemon starts as monitors --- */
 struct supervised_options {
 	const char *name, *program, *section;
-	int line; /* of the section in the configuration file */
+	const char *file; /* where the section is written ... */
+	int line;	  /* ... and its text begins; 0: nowhere */
 };
 /* Starts, keeps or ends programs so that just these run. */
 int supervise(struct health *h, const struct supervised_options *want, size_t n);
@@ -113,6 +114,10 @@ void supervise_again(struct health *h);
 const char *supervised_section(const struct supervised *s);
 const char *supervised_name(const struct supervised *s);
 void supervised_connected(struct supervised *s);
+/* Its program can't take its section: `text` has a line for each mistake. */
+void supervised_refused(struct supervised *s, const char *text);
+/* One such line as people want it: "FILE:LINE: what", where the program said "line N: what". */
+void supervised_place(struct buf *to, const struct supervised_options *o, const char *line);
 void supervise_problems(struct health *h, struct call *c);
 void supervise_stop(struct health *h);
 

@@ -343,6 +343,10 @@ static int on_answer(struct peer *p, const struct msg *answer)
 	if (!strcmp(answer->name, "error")) {
 		if (m && update_answered(&m->asks, id, true, m->name, "unavailable", answer->text))
 			return 0;
+		if (!m && p->started && id == DESCRIBE_QUERY) {
+			supervised_refused(p->started, answer->text);
+			return -EINVAL;
+		}
 		return on_error(health_of(p), p, answer);
 	}
 	int r = on_stanza(p, answer);

@@ -18,12 +18,14 @@ static const int64_t BACKOFF_FIRST_NS = 500000000, BACKOFF_MOST_NS = 60000000000
 
 struct supervised {
 	struct health *health;
-	char *name, *program, *section;
+	char *name, *program, *section, *file;
+	int line;
 	uint32_t id;
 	bool running, connected, wanted;
 	int64_t started_ns, backoff_ns;
 	uv_timer_t timer;
 	char why[200]; /* it does not run because */
+	char mistakes[1000]; /* in its section, as its program says; a line each */
 	struct supervised *next;
 };
 
@@ -40,7 +42,54 @@ const char *supervised_name(const struct supervised *s)
 void supervised_connected(struct supervised *s)
 {
 	s->connected = true;
-	*s->why = '\0';
+	*s->why = *s->mistakes = '\0';
+}
+
+void supervised_place(struct buf *to, const struct supervised_options *o, const char *line)
+{
+	int n = 0, end = 0;
+	if (sscanf(line, "line %d: %n", &n, &end) == 1 && end)
+		line += end;
+	if (o->line)
+		buf_putf(to, "%s:%d: ", o->file, o->line + (n > 0 ? n - 1 : 0));
+	buf_putf(to, "monitor %s: %s", o->name, line);
+}
+
+typedef void line_fn(void *data, const struct supervised *s, const char *line);
+
+static void each_line(const struct supervised *s, const char *text, line_fn *fn, void *data)
+{
+	char line[300];
+	for (const char *end; *text; text = end + (*end == '\n')) {
+		end = strchrnul(text, '\n');
+		snprintf(line, sizeof line, "%.*s", (int)(end - text), text);
+		fn(data, s, line);
+	}
+}
+
+static void place_mistake(void *data, const struct supervised *s, const char *line)
+{
+	const struct supervised_options o = {.name = s->name, .file = s->file, .line = s->line};
+	struct buf *to = data;
+	buf_puts(to, to->len ? "\n" : "");
+	supervised_place(to, &o, line);
+}
+
+static void tell_mistake(void *data, const struct supervised *s, const char *line)
+{
+	event_put(data, "monitor-error", s->health->core->name, s->name, "%s", line);
+}
+
+/* Tried again and again it says the same: told once. */
+void supervised_refused(struct supervised *s, const char *text)
+{
+	struct buf mistakes = BUF_INIT;
+	each_line(s, text, place_mistake, &mistakes);
+	if (strncmp(s->mistakes, buf_str(&mistakes), sizeof s->mistakes - 1)) {
+		snprintf(s->mistakes, sizeof s->mistakes, "%s", buf_str(&mistakes));
+		each_line(s, s->mistakes, tell_mistake, s->health);
+	}
+	buf_release(&mistakes);
 }
 
 static void start(struct supervised *s);
@@ -104,13 +153,18 @@ static struct supervised *by_id(struct health *h, uint32_t id)
 	return NULL;
 }
 
-static void on_closed(uv_handle_t *handle)
+static void supervised_free(struct supervised *s)
 {
-	struct supervised *s = handle->data;
 	free(s->name);
 	free(s->program);
 	free(s->section);
+	free(s->file);
 	free(s);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	supervised_free(handle->data);
 }
 
 /* Its peer may still point here: that goes first. */
@@ -160,7 +214,8 @@ static void supervise_ended(struct health *h, uint32_t id, int status, const cha
 		snprintf(s->why, sizeof s->why, "can't be started: %s", strerror(-status));
 	else
 		describe_end(s->why, sizeof s->why, status, last_words);
-	event_put(h, "monitor-ended", h->core->name, s->name, "program %s %s", s->program, s->why);
+	if (!*s->mistakes)
+		event_put(h, "monitor-ended", h->core->name, s->name, "program %s %s", s->program, s->why);
 	start_later(s);
 }
 
@@ -202,12 +257,10 @@ static int add(struct health *h, const struct supervised_options *o)
 	if (!s)
 		return -ENOMEM;
 	*s = (struct supervised){.health = h, .name = strdup(o->name), .program = strdup(o->program),
-	    .section = strdup(o->section), .wanted = true, .next = h->supervised};
-	if (!s->name || !s->program || !s->section) {
-		free(s->name);
-		free(s->program);
-		free(s->section);
-		free(s);
+	    .section = strdup(o->section), .file = strdup(o->file), .line = o->line, .wanted = true,
+	    .next = h->supervised};
+	if (!s->name || !s->program || !s->section || !s->file) {
+		supervised_free(s);
 		return -ENOMEM;
 	}
 	h->supervised = s;
@@ -223,8 +276,10 @@ int supervise(struct health *h, const struct supervised_options *want, size_t n)
 		s->wanted = false;
 	for (size_t i = 0; i < n; i++) {
 		struct supervised *s = find(h, &want[i]);
-		if (s)
-			s->wanted = true;
+		if (!s)
+			continue;
+		s->wanted = true;
+		s->line = want[i].line;
 	}
 	for (struct supervised *s = h->supervised, *next; s; s = next) {
 		next = s->next;
@@ -244,10 +299,17 @@ void supervise_stop(struct health *h)
 		remove_supervised(h->supervised);
 }
 
+static void put_mistake(void *data, const struct supervised *s, const char *line)
+{
+	query_problem(data, "monitor-error", s->health->core->name, s->name, "%s. Mend it, then `vigia reload`", line);
+}
+
 void supervise_problems(struct health *h, struct call *c)
 {
 	for (const struct supervised *s = h->supervised; s; s = s->next)
-		if (*s->why && !s->connected)
+		if (*s->mistakes && !s->connected)
+			each_line(s, s->mistakes, put_mistake, c);
+		else if (*s->why && !s->connected)
 			query_problem(c, "monitor-program", h->core->name, s->name,
 			    "program %s of monitor %s %s; it is tried again. Try it by hand: %s --once", s->program,
 			    s->name, s->why, s->program);
