@@ -206,6 +206,36 @@ def test_a_node_whose_state_was_set_back_comes_back_by_itself(daemon):
         assert c.info().boot > later + 1, "kept on disk"
 
 
+def test_what_a_node_wants_no_more_leaves_its_masters_views_too(daemon):
+    port = free_port()
+    master = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ }}\n', name="m")
+    conf = f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} send = 100ms }}\nmonitor host {{ }}\n'
+    more = 'monitor second { program = "host" }\nmonitor third { program = "host" }\n'
+    node = daemon(conf + more, name="n")
+
+    def shown():
+        with master.client() as c:
+            return {m.monitor for m in c.monitors(node="n") if m.state == "current"}
+
+    wait_for(lambda: shown() == {"host", "vigia", "second", "third"}, 10, "all of n's at the master")
+    node.configure(conf + 'monitor third { program = "host" }\n')
+    node.vigia("reload")
+    wait_for(lambda: listed(master, "n") == {"host", "vigia", "third"}, 5, "the second leaving")
+    node.stop()
+    node.configure(conf)
+    master.kill()
+    master.start()
+    node.start()
+    wait_for(lambda: listed(master, "n") == {"host", "vigia"}, 10, "the third leaving, told at registration")
+    wait_for(lambda: not [line for line in master.vigia("status", "--brief", check=False).stdout.splitlines()[1:]], 10)
+    assert "node" in master.vigia("forget", "n/third", check=False).stderr, "that is the node's"
+
+
+def listed(d, node):
+    with d.client() as c:
+        return {m.monitor for m in c.monitors(node=node)}
+
+
 def numbers(d, node):
     with d.client() as c:
         return [int(v) for s in c.history("n", node=node) for _, v in s.points]

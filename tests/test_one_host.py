@@ -7,6 +7,8 @@ import socket
 import subprocess
 import time
 
+import pytest
+
 from cluster import Daemon, PREFIX, wait_for
 from hmon_peer import Client, Connection, HmonError, Metric, Monitor
 
@@ -162,6 +164,51 @@ def test_status_says_what_is_wrong_with_a_monitors_section(daemon):
     d.configure("listen = {}\nmonitor host { period = 2s }\n")
     d.vigia("reload")
     wait_for(lambda: d.vigia("status", "--brief", check=False).returncode == 0, 10, "nothing wrong any more")
+
+
+def names(d, **which):
+    with d.client() as c:
+        return {m.monitor for m in c.monitors(**which)}
+
+
+def test_a_monitor_taken_out_of_the_configuration_leaves_no_trace_but_its_history(daemon):
+    d = daemon('listen = {}\nmonitor host { }\nmonitor second { program = "host" }\n')
+    with d.client() as c:
+        wait_for(lambda: c.get("load/1min", monitor="second"), 5)
+        d.configure("listen = {}\nmonitor host { }\n")
+        c.reload()
+        assert names(d) == {"host", "vigia"} and not c.get("load/1min", monitor="second")
+        assert c.nodes("n1").one().monitors == 2
+        assert not status(d).startswith("PROBLEM")
+        wait_for(lambda: c.history("load/1min", node="n1", monitor="second"), 10, "its history")
+    d.stop()
+    d.start()
+    wait_for(lambda: d.child("host"), 5)
+    assert "second" not in names(d)
+    d.configure('listen = {}\nmonitor host { }\nmonitor second { program = "host" }\n')
+    d.vigia("reload")
+    wait_for(lambda: "second" in names(d), 5, "it is back")
+
+
+def test_a_monitor_that_lost_its_secret_is_forgotten_and_comes_anew(daemon):
+    d = daemon()
+    with Monitor(d.socket, "mine", LOAD, period=1000).connect() as m:
+        m.send({"load/1min": 1})
+        p = d.vigia("forget", "n1/mine", check=False)
+        assert p.returncode and "connected" in p.stderr
+        with pytest.raises(HmonError, match="stranger"):
+            Monitor(d.socket, "mine", LOAD, period=1000).connect()
+    wait_for(lambda: "monitor-gone" in status(d), 5)
+    d.vigia("forget", "n1/mine")
+    assert "mine" not in names(d) and "mine" not in status(d)
+    assert d.vigia("forget", "n1/mine", check=False).returncode, "once is enough"
+    assert "connected" in d.vigia("forget", "./host", check=False).stderr
+    d.kill()
+    d.start()
+    assert "mine" not in names(d)
+    with Monitor(d.socket, "mine", LOAD, period=1000).connect() as m:
+        assert m.secret
+        wait_for(lambda: "mine" in names(d), 5)
 
 
 def test_a_stopped_monitor_shows_as_late_with_its_last_values_old(daemon):

@@ -1077,7 +1077,9 @@ class Client(Peer):
     def reload(self):
         return self.ask("master", "reload").all()
 
-    def forget(self, node):
+    def forget(self, node, monitor=None):
+        if monitor:
+            return self.ask("monitor", "forget", node=node, monitor=monitor).all()
         return self.ask("node", "forget", node=node).all()
 
 

@@ -46,13 +46,15 @@ void cursors_forget_connection(struct uplink *u)
 
 /* --- what the master is told of a monitor --- */
 
-static void say_gone(struct uplink *u, const struct monitor *m)
+static void say_gone(struct uplink *u, const char *monitor, bool removed)
 {
 	struct msg *msg = msg_new("node");
 	if (!msg)
 		return;
-	msg_set(msg, "monitor", m->name);
+	msg_set(msg, "monitor", monitor);
 	msg_set_flag(msg, "gone", true);
+	if (removed)
+		msg_set_flag(msg, "removed", true);
 	peer_send(u->peer, msg);
 }
 
@@ -79,7 +81,7 @@ void cursor_announce(struct cursor *c, struct config *config)
 	peer_send(u->peer, m);
 	c->gone = !c->monitor->connected;
 	if (c->gone)
-		say_gone(u, c->monitor);
+		say_gone(u, c->monitor->name, c->monitor->removed);
 }
 
 static void send_config(struct cursor *c)
@@ -93,7 +95,7 @@ static void send_config(struct cursor *c)
 	describe_write(m, c->config, NULL, NULL);
 	peer_send(c->uplink->peer, m);
 	if (c->gone)
-		say_gone(c->uplink, c->monitor);
+		say_gone(c->uplink, c->monitor->name, c->monitor->removed);
 }
 
 /* --- one row --- */
@@ -243,8 +245,11 @@ void cursors_register(struct uplink *u)
 void cursors_position(struct uplink *u, const struct msg *m)
 {
 	int64_t boot = 0, sequence = 0;
-	struct monitor *monitor = names_find(&u->health->cluster.self->monitors, msg_get(m, "monitor", ""));
+	const char *name = msg_get(m, "monitor", "");
+	struct monitor *monitor = names_find(&u->health->cluster.self->monitors, name);
 	struct cursor *c = monitor ? cursor_of(u, monitor) : NULL;
+	if (!monitor)
+		say_gone(u, name, !supervise_expects(u->health, name));
 	if (!c || msg_get_int(m, "boot", &boot) || msg_get_int(m, "sequence", &sequence) || sequence < 0)
 		return;
 	c->sent = (struct history_position){boot, (uint64_t)sequence};
@@ -298,7 +303,7 @@ void uplinks_gone(struct health *h, struct monitor *m)
 		struct cursor *c = u->registered ? cursor_of(u, m) : NULL;
 		if (!c)
 			continue;
-		say_gone(u, m);
+		say_gone(u, m->name, m->removed);
 		c->gone = true;
 	}
 }

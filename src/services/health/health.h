@@ -118,6 +118,8 @@ void supervised_connected(struct supervised *s);
 void supervised_refused(struct supervised *s, const char *text);
 /* One such line as people want it: "FILE:LINE: what", where the program said "line N: what". */
 void supervised_place(struct buf *to, const struct supervised_options *o, const char *line);
+/* Does anything say that a monitor of this name will be here (again): the configuration, or a secret of its own? */
+bool supervise_expects(const struct health *h, const char *name);
 void supervise_problems(struct health *h, struct call *c);
 void supervise_stop(struct health *h);
 
@@ -189,7 +191,7 @@ bool update_asked_by(const struct ask *list, const struct peer *asker);
 extern const struct op health_ops[];
 int query_master_info(struct call *c), query_master_status(struct call *c), query_cancel(struct call *c);
 int query_master_status_more(struct call *c), query_node_list_more(struct call *c);
-int query_node_list(struct call *c), query_node_forget(struct call *c);
+int query_node_list(struct call *c), query_node_forget(struct call *c), query_monitor_forget(struct call *c);
 int query_config_get(struct call *c);
 int query_monitor_list(struct call *c), query_monitor_get(struct call *c), query_monitor_get_more(struct call *c);
 void query_walk_over(struct call *c);

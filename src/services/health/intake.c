@@ -72,7 +72,7 @@ static void take_place(struct health *h, struct peer *p, struct monitor *m)
 	m->connected = true;
 	m->connected_ns = clock_mono_ns();
 	m->link_sequence = 0;
-	m->told_late = false;
+	m->told_late = m->removed = false;
 	m->started = p->started != NULL;
 	p->owner = m;
 	peer_registered(p);

@@ -248,7 +248,7 @@ static struct monitor *announced(struct link *l, struct health *h, const char *n
 	l->monitors[slot].follows = false;
 	m->connected = true;
 	m->connected_ns = clock_mono_ns();
-	m->told_late = false;
+	m->told_late = m->removed = false;
 	return m;
 }
 
@@ -394,6 +394,9 @@ static int on_node(struct health *h, struct peer *p, struct link *l, const struc
 	struct monitor *m = names_find(&l->node->monitors, name);
 	if (m && msg_get_flag(stanza, "gone")) {
 		m->connected = false;
+		m->removed = msg_get_flag(stanza, "removed");
+		if (m->removed)
+			return 0; /* on purpose */
 		event_put(h, "monitor-gone", l->node->name, m->name, "its node says so");
 	}
 	return 0;

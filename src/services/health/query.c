@@ -49,7 +49,7 @@ static struct monitor *next_in(const struct node *n, struct walk *w)
 	struct monitor *m;
 	while ((m = names_after(&n->monitors, after))) {
 		after = m->name;
-		if (m->config && pattern_match(w->monitor, m->name)) {
+		if (m->config && !m->removed && pattern_match(w->monitor, m->name)) {
 			snprintf(w->at_monitor, sizeof w->at_monitor, "%s", m->name);
 			return m;
 		}
@@ -146,7 +146,7 @@ static void node_problems(struct call *c, const struct node *n)
 	for (size_t i = 0; node_present(n) && i < n->monitors.n; i++) {
 		const struct monitor *m = n->monitors.things[i];
 		enum monitor_state s = monitor_state(m, now_ns);
-		if (m->config && (s == MONITOR_LATE || s == MONITOR_GONE))
+		if (m->config && !m->removed && (s == MONITOR_LATE || s == MONITOR_GONE))
 			query_problem(c, s == MONITOR_LATE ? "monitor-late" : "monitor-gone", n->name, m->name,
 			    "monitor %s of node %s is %s: see `vigia events` and the log of that host", m->name, n->name,
 			    monitor_state_name(s));
@@ -220,6 +220,14 @@ static void put_facts(struct msg *m, const struct node *n)
 		msg_set(m, "version", n->version);
 }
 
+static int64_t monitors_of(const struct node *n)
+{
+	int64_t count = 0;
+	for (size_t i = 0; i < n->monitors.n; i++)
+		count += !((const struct monitor *)n->monitors.things[i])->removed;
+	return count;
+}
+
 static void put_node(struct call *c, const struct node *n)
 {
 	struct msg *m = call_answer(c, "node");
@@ -233,7 +241,7 @@ static void put_node(struct call *c, const struct node *n)
 	msg_set_int(m, "since", n->since_ns);
 	msg_set_int(m, "heard", self ? clock_wall_ns() : n->heard_ns);
 	msg_set(m, "transport", n->transport);
-	msg_set_int(m, "monitors", (int64_t)n->monitors.n);
+	msg_set_int(m, "monitors", monitors_of(n));
 	put_facts(m, n);
 	call_send(c, m);
 }
@@ -266,6 +274,32 @@ int query_node_forget(struct call *c)
 	subscribe_forget(h, n);
 	master_tick(h); /* no ack is due to it any more */
 	cluster_forget(&h->cluster, n);
+	return CALL_DONE;
+}
+
+int query_monitor_forget(struct call *c)
+{
+	struct health *h = health_of(c->peer);
+	const char *node = c->args[0].text, *name = c->args[1].text;
+	struct monitor *m = names_find(&h->cluster.self->monitors, name);
+	if (strcmp(node, h->core->name))
+		return call_fail(c, "not-permitted", "a monitor is its node's to forget: `vigia forget %s/%s` on node %s, or "
+						     "`vigia forget %s` for all of that node", node, name, node, node);
+	bool secret = registry_find(h->registry, "monitor", name);
+	if ((!m || m->removed) && !secret)
+		return call_fail(c, "not-found", "node %s has no monitor named %s", node, name);
+	if (m && m->link)
+		return call_fail(c, "not-permitted", "monitor %s is connected: stop it first", name);
+	if (!secret && supervise_expects(h, name))
+		return call_fail(c, "not-permitted", "monitor %s is of the configuration: take its section out there", name);
+	int r = registry_forget(h->registry, "monitor", name);
+	if (r)
+		return call_fail(c, "failed", "%s", strerror(-r));
+	event_put(h, "monitor-forgotten", node, name, "by %s", c->peer->address);
+	if (m && !supervise_expects(h, name)) {
+		m->removed = true;
+		uplinks_gone(h, m);
+	}
 	return CALL_DONE;
 }
 

@@ -148,7 +148,7 @@ static void give_all(struct health *h, struct subscription *s)
 		struct node *n = h->cluster.nodes.things[i];
 		for (size_t k = 0; k < n->monitors.n; k++) {
 			struct monitor *m = n->monitors.things[k];
-			if (!m->config || !m->at.boot || !wanted(s, m))
+			if (!m->config || m->removed || !m->at.boot || !wanted(s, m))
 				continue;
 			if (call_pending(s->call) > BEHIND)
 				skip(h, s, m, 0);

@@ -270,6 +270,31 @@ static int add(struct health *h, const struct supervised_options *o)
 	return 0;
 }
 
+static bool is_supervised(const struct health *h, const char *name)
+{
+	for (const struct supervised *s = h->supervised; s; s = s->next)
+		if (!strcmp(s->name, name))
+			return true;
+	return false;
+}
+
+bool supervise_expects(const struct health *h, const char *name)
+{
+	return !strcmp(name, "vigia") || is_supervised(h, name) || registry_find(h->registry, "monitor", name);
+}
+
+/* What history still knows and nobody wants any more. */
+static void take_out_unexpected(struct health *h)
+{
+	for (size_t i = 0; i < h->cluster.self->monitors.n; i++) {
+		struct monitor *m = h->cluster.self->monitors.things[i];
+		bool was = m->removed;
+		m->removed = !m->link && !supervise_expects(h, m->name);
+		if (m->removed && !was)
+			uplinks_gone(h, m);
+	}
+}
+
 int supervise(struct health *h, const struct supervised_options *want, size_t n)
 {
 	for (struct supervised *s = h->supervised; s; s = s->next)
@@ -290,6 +315,7 @@ int supervise(struct health *h, const struct supervised_options *want, size_t n)
 	for (size_t i = 0; i < n && !r; i++)
 		if (!find(h, &want[i]))
 			r = add(h, &want[i]);
+	take_out_unexpected(h);
 	return r;
 }
 

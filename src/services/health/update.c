@@ -239,7 +239,7 @@ static int ask_all(struct update *u, const char *node, const char *monitor)
 			continue;
 		for (size_t k = 0; k < n->monitors.n && !r; k++) {
 			struct monitor *m = n->monitors.things[k];
-			if (!m->config || !pattern_match(monitor, m->name) || !has_metric(m, u->metric))
+			if (!m->config || m->removed || !pattern_match(monitor, m->name) || !has_metric(m, u->metric))
 				continue;
 			any = true;
 			if (n->self)
