@@ -211,6 +211,42 @@ def test_a_monitor_that_lost_its_secret_is_forgotten_and_comes_anew(daemon):
         wait_for(lambda: "mine" in names(d), 5)
 
 
+def test_a_monitor_that_can_not_serve_says_so_once(daemon, tmp_path):
+    d = daemon()
+    err = tmp_path / "err"
+    with Monitor(d.socket, "host2", LOAD, period=1000).connect(), open(err, "w") as to:
+        m = subprocess.Popen([f"{PREFIX}/libexec/vigia/monitors/host", "--name", "host2", "--socket", d.socket],
+                             env=dict(d.env(), XDG_STATE_HOME=str(tmp_path / "none")), stderr=to,
+                             stdin=subprocess.DEVNULL)
+        try:
+            with d.client() as c:
+                refused = lambda: c.get("strangers", monitor="vigia", update=True).one().number("strangers") >= 3
+                wait_for(refused, 10, "three refusals")
+            assert len(events(d, "stranger")) == 1
+            assert err.read_text().count("stranger") == 1 and "vigia forget n1/host2" in err.read_text()
+            d.stop()
+            wait_for(lambda: f"can't reach the node at {d.socket}" in err.read_text(), 10, "another cause")
+        finally:
+            m.terminate()
+            m.wait(5)
+
+
+def test_who_was_stopped_and_goes_on_blames_no_monitor(daemon):
+    d = daemon()
+    with d.client() as c:
+        wait_for(lambda: c.get("load/1min", monitor="host"), 5)
+    everyone = [*d.children(), d.pid]
+    for p in everyone:
+        os.kill(p, signal.SIGSTOP)
+    time.sleep(4.2)  # longer than a monitor of 1 s may be silent
+    for p in reversed(everyone):
+        os.kill(p, signal.SIGCONT)
+    since = time.time_ns()
+    with d.client() as c:
+        wait_for(lambda: c.get("load/1min", monitor="host").one().time > since + 2 * 10**9, 10, "values as ever")
+    assert not events(d, "monitor-late") and not events(d, "monitor-current")
+
+
 def test_a_stopped_monitor_shows_as_late_with_its_last_values_old(daemon):
     d = daemon()
     pid = wait_for(lambda: d.child("host"), 5)

@@ -120,7 +120,7 @@ void hmon_set_none(struct hmon *h, int index);
 
 /* --- telling people --- */
 
-/* To the system log (priorities of syslog(3)), to stderr when it is a terminal, and from LOG_ERR up to the
+/* To the system log (priorities of syslog(3)), to stderr, and from LOG_ERR up to the
  * node. The same line again is left out until a read succeeds. */
 void hmon_log(struct hmon *h, int priority, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -219,6 +219,12 @@ static bool is_socket(int fd)
 	return !fstat(fd, &st) && S_ISSOCK(st.st_mode);
 }
 
+/* By vigiad, which keeps the last of standard error for when this ends. */
+static bool is_started(const struct arguments *a)
+{
+	return !a->connect && !a->socket && is_socket(STDIN_FILENO);
+}
+
 /* Moves the node's socket off standard input and output, where a library's stray printf could reach it. */
 static int take_standard_socket(void)
 {
@@ -239,15 +245,13 @@ static int serve_starter(struct hmon *h, const struct arguments *a)
 	return fd < 0 ? fd : session_run(h, fd, &terms);
 }
 
-static int dial(const struct hmon *h, const struct arguments *a)
+/* where: 4096 bytes, for people. */
+static int dial(const struct hmon *h, const struct arguments *a, char *where)
 {
-	char path[4096];
-	if (a->connect)
-		return dial_host(a->connect, h->end_fd);
-	if (a->socket)
-		return dial_socket(a->socket, h->end_fd);
-	dial_default_socket(path, sizeof path);
-	return dial_socket(path, h->end_fd);
+	snprintf(where, 4096, "%s", a->connect ? a->connect : a->socket ? a->socket : "");
+	if (!*where)
+		dial_default_socket(where, 4096);
+	return a->connect ? dial_host(where, h->end_fd) : dial_socket(where, h->end_fd);
 }
 
 static void keep_secret(void *data, const char *secret)
@@ -261,15 +265,15 @@ static void keep_secret(void *data, const char *secret)
 
 static int serve_once_dialled(struct hmon *h, const struct arguments *a)
 {
-	char secret[SECRET_SIZE];
+	char secret[SECRET_SIZE], where[4096];
 	struct session_terms terms = {.options = a->options, .keep_secret = keep_secret, .data = h};
 	if (!dial_load_secret(h->name, secret))
 		terms.secret = secret;
-	int fd = dial(h, a);
+	int fd = dial(h, a, where);
 	if (fd >= 0)
 		return session_run(h, fd, &terms);
 	if (fd != -ECANCELED)
-		hmon_log(h, LOG_WARNING, "can't reach the node: %s", strerror(-fd));
+		monitor_trouble(h, "can't reach the node at %s: %s; trying again", where, strerror(-fd));
 	return fd;
 }
 
@@ -309,10 +313,9 @@ static int end_fd(void)
 
 static int serve(struct hmon *h, const struct arguments *a)
 {
-	bool started = !a->connect && !a->socket && is_socket(STDIN_FILENO);
 	openlog("vigia-monitor", LOG_PID, LOG_DAEMON);
 	h->end_fd = end_fd();
-	int r = started ? serve_starter(h, a) : serve_dialled(h, a);
+	int r = is_started(a) ? serve_starter(h, a) : serve_dialled(h, a);
 	return r && r != -ECANCELED ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -329,7 +332,7 @@ int hmon_main(const struct hmon_monitor *m, int argc, char **argv)
 		    a.name ? a.name : m->name, NAME_SIZE - 1);
 		return EXIT_USAGE;
 	}
-	h.to_terminal = isatty(STDERR_FILENO);
+	h.to_stderr = isatty(STDERR_FILENO) || !getenv("JOURNAL_STREAM"); /* which has it from syslog */
 	const char *options = a.options ? a.options : "";
 	int r = a.once ? once(&h, options) : a.check || a.options ? tried(&h, options, monitor_check) : EXIT_SUCCESS;
 	if (!a.once && !a.check && !r)

@@ -195,24 +195,51 @@ void hmon_set_none(struct hmon *h, int index)
 	set_none(&h->set, index);
 }
 
-void hmon_log(struct hmon *h, int priority, const char *format, ...)
+static void format_line(char line[LINE_SIZE], const char *format, va_list ap)
 {
-	char raw[LINE_SIZE], line[LINE_SIZE];
+	char raw[LINE_SIZE];
+	vsnprintf(raw, sizeof raw, format, ap);
+	text_clean(line, LINE_SIZE, raw);
+}
+
+/* Once until `last` is cleared. */
+static bool say(struct hmon *h, int priority, const char *line, char last[LINE_SIZE])
+{
+	if (!strcmp(line, last))
+		return false;
+	memcpy(last, line, LINE_SIZE);
+	syslog(LOG_DAEMON | priority, "%s: %s", h->name, line);
+	if (h->to_stderr)
+		fprintf(stderr, "%s: %s\n", h->name, line);
+	return true;
+}
+
+void monitor_trouble(struct hmon *h, const char *format, ...)
+{
+	char line[LINE_SIZE];
 	va_list ap;
 	va_start(ap, format);
-	vsnprintf(raw, sizeof raw, format, ap);
+	format_line(line, format, ap);
 	va_end(ap);
-	text_clean(line, sizeof line, raw);
-	if (h->mistakes && priority <= LOG_ERR) {
+	say(h, LOG_ERR, line, h->last_trouble);
+}
+
+void monitor_well(struct hmon *h)
+{
+	if (*h->last_trouble)
+		say(h, LOG_NOTICE, "serves again", h->last_trouble);
+	*h->last_trouble = '\0';
+}
+
+void hmon_log(struct hmon *h, int priority, const char *format, ...)
+{
+	char line[LINE_SIZE];
+	va_list ap;
+	va_start(ap, format);
+	format_line(line, format, ap);
+	va_end(ap);
+	if (h->mistakes && priority <= LOG_ERR)
 		buf_putf(h->mistakes, "%s%s", h->mistakes->len ? "\n" : "", line);
-		return;
-	}
-	if (!strcmp(line, h->last_line))
-		return;
-	memcpy(h->last_line, line, sizeof line);
-	syslog(LOG_DAEMON | priority, "%s: %s", h->name, line);
-	if (h->to_terminal)
-		fprintf(stderr, "%s: %s\n", h->name, line);
-	if (priority <= LOG_ERR && h->tell)
+	else if (say(h, priority, line, h->last_line) && priority <= LOG_ERR && h->tell)
 		h->tell(h->teller, line);
 }

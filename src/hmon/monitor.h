@@ -18,8 +18,9 @@ struct hmon {
 	struct set set;
 	bool started;
 	int end_fd;
-	bool to_terminal;
+	bool to_stderr;
 	char last_line[LINE_SIZE];
+	char last_trouble[LINE_SIZE]; /* with the connection */
 	void (*tell)(void *teller, const char *line); /* errors, to the node; NULL: nobody */
 	void *teller;
 	struct buf *mistakes; /* errors go here, a line each, while options are taken; NULL: to people */
@@ -38,5 +39,9 @@ int monitor_check(struct hmon *h, const char *text, struct buf *why);
 int monitor_configure(struct hmon *h, const char *text, struct buf *why);
 /* One reading into the set. The error of read() is logged and returned; what it had set stays. */
 int monitor_read(struct hmon *h);
+
+/* The connection is in trouble, or well again: the same cause is logged once until then. */
+void monitor_trouble(struct hmon *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void monitor_well(struct hmon *h);
 
 #endif

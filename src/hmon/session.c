@@ -239,6 +239,7 @@ static int on_update(struct session *s, const struct msg *m)
 static int on_registered(struct session *s, const struct msg *m)
 {
 	const char *secret = msg_get(m, "secret", NULL);
+	monitor_well(s->h);
 	if (secret && s->terms->keep_secret)
 		s->terms->keep_secret(s->terms->data, secret);
 	return 0;
@@ -246,7 +247,7 @@ static int on_registered(struct session *s, const struct msg *m)
 
 static int on_error(struct session *s, const struct msg *m)
 {
-	hmon_log(s->h, LOG_WARNING, "the node says %s: %s", msg_get(m, "code", "error"), m->text);
+	monitor_trouble(s->h, "the node says %s: %s", msg_get(m, "code", "error"), m->text);
 	return 0;
 }
 
@@ -368,7 +369,7 @@ int session_run(struct hmon *h, int fd, const struct session_terms *terms)
 	h->teller = &s;
 	r = serve(&s);
 	if (r == -EPROTO)
-		hmon_log(h, LOG_ERR, "the node's stream: %s", xml_why(s.stream.xml));
+		monitor_trouble(h, "the node's stream: %s", xml_why(s.stream.xml));
 	h->tell = NULL;
 	stream_release(&s.stream);
 	buf_release(&s.row);

@@ -225,15 +225,24 @@ static int64_t late_after(const struct monitor *m)
 	return (twice > LATE_LEAST_NS ? twice : LATE_LEAST_NS) + m->node->send_ns;
 }
 
+bool monitor_is_overdue(const struct monitor *m, int64_t since_ns, int64_t now_ns)
+{
+	if (!m->config->period_ns || m->node->on_request)
+		return false;
+	if (since_ns < m->arrived_ns)
+		since_ns = m->arrived_ns;
+	if (since_ns < m->connected_ns)
+		since_ns = m->connected_ns;
+	return now_ns - since_ns > late_after(m);
+}
+
 enum monitor_state monitor_state(const struct monitor *m, int64_t now_ns)
 {
 	if (!node_present(m->node) || !m->config)
 		return MONITOR_OLD;
 	if (!m->connected)
 		return MONITOR_GONE;
-	enum monitor_state well = m->arrived_ns ? MONITOR_CURRENT : MONITOR_OLD;
-	if (!m->config->period_ns || m->node->on_request)
-		return well;
-	int64_t since = m->arrived_ns > m->connected_ns ? m->arrived_ns : m->connected_ns;
-	return now_ns - since > late_after(m) ? MONITOR_LATE : well;
+	if (monitor_is_overdue(m, 0, now_ns))
+		return MONITOR_LATE;
+	return m->arrived_ns ? MONITOR_CURRENT : MONITOR_OLD;
 }

@@ -60,6 +60,7 @@ struct node {
 	struct watch *watch;
 	const char *transport; /* of beats: "urgent", "in-band", "none", "local" */
 	bool wants_beats;
+	int64_t awake_ns; /* monotonic: when it, or this daemon, last stood still: no monitor is blamed for that */
 	int64_t boot;
 	int64_t send_ns; /* how often it sends; on top of a monitor's period until late */
 	bool on_request;
@@ -98,6 +99,8 @@ struct config *cluster_config(const struct cluster *c, uint64_t digest);
 int monitor_describe(struct cluster *c, struct monitor *m, struct config *config, unsigned generation);
 
 enum monitor_state monitor_state(const struct monitor *m, int64_t now_ns);
+/* Silent for longer than it may be, counted from `since_ns` at the earliest. */
+bool monitor_is_overdue(const struct monitor *m, int64_t since_ns, int64_t now_ns);
 const char *monitor_state_name(enum monitor_state s);
 bool node_present(const struct node *n);
 

@@ -9,6 +9,8 @@
 #include "os/log.h"
 #include "services/health/health.h"
 
+static const int64_t FOLD_NS = 600000000000;
+
 /* A client that follows: gives what is in the ring, then what comes. */
 struct follower {
 	struct call *call;
@@ -34,13 +36,11 @@ static void wake(struct health *h)
 	}
 }
 
-void event_put(struct health *h, const char *kind, const char *node, const char *monitor, const char *format, ...)
+static void put(struct health *h, const char *kind, const char *node, const char *monitor, const char *text)
 {
 	struct event *e = &h->events[h->events_n % EVENTS_KEPT];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(e->text, sizeof e->text, format, ap);
-	va_end(ap);
+	snprintf(e->text, sizeof e->text, "%s", text);
+	e->folded = 0;
 	e->time_ns = clock_wall_ns();
 	snprintf(e->kind, sizeof e->kind, "%s", kind);
 	snprintf(e->node, sizeof e->node, "%s", node ? node : "");
@@ -52,6 +52,44 @@ void event_put(struct health *h, const char *kind, const char *node, const char 
 		history_event(h->history, &kept);
 	}
 	wake(h);
+}
+
+void event_put(struct health *h, const char *kind, const char *node, const char *monitor, const char *format, ...)
+{
+	char text[sizeof h->events->text];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	put(h, kind, node, monitor, text);
+}
+
+static struct event *last_of(struct health *h, const char *kind, const char *node, const char *monitor)
+{
+	uint64_t oldest = h->events_n > EVENTS_KEPT ? h->events_n - EVENTS_KEPT : 0;
+	for (uint64_t i = h->events_n; i > oldest; i--) {
+		struct event *e = &h->events[(i - 1) % EVENTS_KEPT];
+		if (!strcmp(e->kind, kind) && !strcmp(e->node, node) && !strcmp(e->monitor, monitor ? monitor : ""))
+			return e;
+	}
+	return NULL;
+}
+
+void event_put_folded(struct health *h, const char *kind, const char *node, const char *monitor, const char *format, ...)
+{
+	struct event *last = last_of(h, kind, node, monitor);
+	if (last && clock_wall_ns() - last->time_ns < FOLD_NS) {
+		last->folded++;
+		return;
+	}
+	char text[sizeof h->events->text];
+	va_list ap;
+	va_start(ap, format);
+	size_t n = (size_t)vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	if (last && last->folded && n < sizeof text)
+		snprintf(text + n, sizeof text - n, " (and %u times before)", last->folded);
+	put(h, kind, node, monitor, text);
 }
 
 /* What the ring holds was loaded from history at start (loading.c), so it is all that is asked of it. */

@@ -38,6 +38,7 @@ struct health_options {
 struct event {
 	int64_t time_ns;
 	char kind[24], node[64], monitor[64], text[160];
+	unsigned folded; /* how often it came again and was not said */
 };
 
 enum { EVENTS_KEPT = 1024 };
@@ -51,6 +52,7 @@ struct health {
 	int64_t history_tried_ns;
 	uv_async_t history_wake;
 	uv_timer_t second;
+	int64_t second_ns; /* when it came last */
 	struct monitor *unacked;
 	struct row row; /* of the period being taken */
 	bool row_full;
@@ -217,6 +219,9 @@ void subscribe_forget(struct health *h, const struct node *n);
 
 /* --- events.c --- */
 void event_put(struct health *h, const char *kind, const char *node, const char *monitor, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+/* The same where strangers can repeat themselves: for ten minutes only counted, then said with how often. */
+void event_put_folded(struct health *h, const char *kind, const char *node, const char *monitor, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 int query_events(struct call *c), query_events_more(struct call *c);
 void query_events_over(struct call *c);

@@ -55,9 +55,10 @@ static int check_stranger(struct health *h, struct peer *p, const struct msg *co
 static int refuse_stranger(struct health *h, struct peer *p, const char *name)
 {
 	h->figures.strangers++;
-	event_put(h, "stranger", h->core->name, name, "a monitor from %s names itself %s without its secret",
+	event_put_folded(h, "stranger", h->core->name, name, "a monitor from %s names itself %s without its secret",
 	    p->address, name);
-	return peer_refuse(p, "stranger", "the name %s is taken and this is not its secret", name);
+	return peer_refuse(p, "stranger", "the name %s is taken and this is not its secret; on its node, `vigia forget %s/%s` "
+	    "makes it free", name, h->core->name, name);
 }
 
 static void take_place(struct health *h, struct peer *p, struct monitor *m)

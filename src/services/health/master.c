@@ -97,7 +97,7 @@ static int refuse_stranger(struct call *c, const char *name)
 {
 	struct health *h = health_of(c->peer);
 	h->figures.strangers++;
-	event_put(h, "stranger", name, NULL, "a node from %s names itself %s without its secret", c->peer->address,
+	event_put_folded(h, "stranger", name, NULL, "a node from %s names itself %s without its secret", c->peer->address,
 	    name);
 	return -EACCES;
 }

@@ -10,7 +10,7 @@
 #include "os/log.h"
 #include "services/health/health.h"
 
-static const int64_t HISTORY_RETRY_NS = 5000000000;
+static const int64_t HISTORY_RETRY_NS = 5000000000, SLEPT_NS = 2000000000;
 
 #define NODE {"node", OP_PATTERN, "nodes, by name"}
 #define MONITOR {"monitor", OP_PATTERN, "monitors, by name"}
@@ -145,20 +145,30 @@ static void check_monitors(struct health *h, struct node *n, int64_t now_ns)
 {
 	for (size_t i = 0; i < n->monitors.n; i++) {
 		struct monitor *m = n->monitors.things[i];
-		if (m->told_late || !m->arrived_ns || monitor_state(m, now_ns) != MONITOR_LATE)
+		if (m->told_late || !m->arrived_ns || monitor_state(m, now_ns) != MONITOR_LATE ||
+		    !monitor_is_overdue(m, n->awake_ns, now_ns))
 			continue;
 		m->told_late = true;
 		event_put(h, "monitor-late", n->name, m->name, "silent for more than twice its period");
 	}
 }
 
+static bool stands_still(const struct node *n)
+{
+	return !n->self && n->step.state != STEP_UP && n->step.state != STEP_NOT_WATCHED;
+}
+
 static void on_second(uv_timer_t *timer)
 {
 	struct health *h = timer->data;
 	int64_t now_ns = clock_mono_ns();
+	bool slept = now_ns - h->second_ns > SLEPT_NS;
+	h->second_ns = now_ns;
 	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
 		struct node *n = h->cluster.nodes.things[i];
 		watch_tick(h, n, now_ns);
+		if (slept || stands_still(n))
+			n->awake_ns = now_ns;
 		check_monitors(h, n, now_ns);
 	}
 	master_tick(h);
@@ -229,6 +239,7 @@ int health_start(struct health *h, struct core *core, const struct health_option
 		r = uplinks_set(h, o->masters);
 	if (!r)
 		r = starter_watch(h->starter, h);
+	h->second_ns = clock_mono_ns();
 	uv_timer_start(&h->second, on_second, 1000, 1000);
 	return r;
 }
