@@ -83,6 +83,7 @@ struct step {
 	bool connected;
 };
 
+/* These two are for the simulation and for loops of one's own; the shared library keeps them to itself. */
 void step_init(struct step *s, const struct step_rules *rules);
 /* True when state or reason changed. `now_ns` never goes back. */
 bool step(struct step *s, const struct step_rules *rules, int64_t now_ns, const struct step_input *in);
