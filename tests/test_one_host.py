@@ -154,6 +154,28 @@ def test_check_asks_each_monitor_and_tells_every_mistake(tmp_path):
     assert not os.path.exists(d.state), "it leaves nothing behind"
 
 
+def test_check_looks_at_masters_too(tmp_path):
+    d = Daemon(str(tmp_path), 'insecure_network = true\nlisten = {}\nnode {\n\tmasters = {"nohost"}\n}\n')
+    p = check(d)
+    assert p.returncode == 1 and 'vigia.conf:5: masters: found "nohost", expected HOST:PORT' in p.stderr
+    d.configure('insecure_network = true\nlisten = {}\nnode {\n\tmasters = {"localhost:1", "no.such.invalid:7660"}\n}\n')
+    p = check(d)
+    assert p.returncode == 1 and "vigia.conf:5: masters: no.such.invalid can't be found" in p.stderr
+    assert len(p.stderr.splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        d = Daemon(str(tmp_path), f'listen = {{"127.0.0.1:{port}"}}\n')
+        p = subprocess.run([f"{PREFIX}/sbin/vigiad", "--config", d.conf], env=d.env(), capture_output=True, text=True,
+                           timeout=10)
+    assert p.returncode == 1 and f"127.0.0.1 port {port}: Address already in use" in p.stderr
+    assert "listen = {" in p.stderr
+
+
 def test_status_says_what_is_wrong_with_a_monitors_section(daemon):
     d = daemon(WRONG)
     wait_for(lambda: all(m in status(d) for m in MISTAKES[:2]), 10, "the mistakes")

@@ -34,6 +34,8 @@ static int split(const char *text, bool numeric, char host[CONF_HOST_MAX + 1], i
 	if (n == 0 || n > CONF_HOST_MAX)
 		return -EINVAL;
 	int port = CONF_PORT;
+	if (!numeric && (!rest || !*rest))
+		return -EINVAL; /* whose port it is can't be guessed */
 	if (rest && *rest && (*rest != ':' || parse_port(rest + 1, numeric, &port) < 0))
 		return -EINVAL;
 	memcpy(host, from, n);
@@ -91,6 +93,7 @@ int conf_addresses_add(struct conf_addresses *a, const char *text, bool numeric)
 	new.host = strdup(host);
 	if (!new.host)
 		return -ENOMEM;
+	new.line = 0;
 	a->v[a->n++] = new;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* "ADDRESS:PORT", "[V6]:PORT", "HOST:PORT"; without a port it is 7660's. */
+/* "ADDRESS:PORT", "[V6]:PORT", "HOST:PORT"; without a port a numeric one is 7660's. */
 #ifndef VIGIA_CONF_ADDRESS_H
 #define VIGIA_CONF_ADDRESS_H
 

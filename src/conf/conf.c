@@ -163,6 +163,9 @@ static void take(struct loader *l, cfg_t *cfg, cfg_opt_t *opt, const char *value
 		conf_addresses_clear(field);
 	*line = cfg->line;
 	set(l, o, field, value, cfg->line);
+	struct conf_addresses *list = conf_option_is_list(o) ? field : NULL;
+	if (list && list->n)
+		list->v[list->n - 1].line = cfg->line;
 }
 
 /* Everything is a string to libconfuse. It never hears that a value is wrong, so that it goes on to the next. */

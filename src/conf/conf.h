@@ -22,6 +22,7 @@ enum { CONF_FILE_MAX = 1 << 20, CONF_MONITORS_MAX = 256, CONF_NAME_MAX = 63 };
 struct conf_address {
 	char *host; /* without the brackets of [::1]:7660 */
 	int port;
+	int line; /* in the file; 0: by default */
 	bool is_loopback; /* 127.0.0.0/8, ::1, localhost */
 };
 

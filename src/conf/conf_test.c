@@ -87,7 +87,7 @@ static void every_kind_of_value(void **state)
 {
 	struct conf *c = good("name = n-1.a; listen = {\"[::1]:0\", 127.0.0.2}  // two\n"
 			      "socket = '/tmp/x y.sock'\ninsecure_network = yes\n"
-			      "node { masters = {m1.example:7661, \"[fd00::1]\"} send = on-request }\n"
+			      "node { masters = {m1.example:7661, \"[fd00::1]:7660\"} send = on-request }\n"
 			      "/* a\n comment */ history { enabled = false size = \"2 TiB\" }\n"
 			      "limits { nodes = 7 pending = 64KiB }\n");
 
@@ -197,7 +197,7 @@ static void syntax_errors_say_what_was_expected(void **state)
 
 static void beyond_this_machine_needs_a_word(void **state)
 {
-	bad("listen = {\"127.1.2.3:1\", \"0.0.0.0:7660\"}\nnode {\n  masters = {localhost, m:1}\n}",
+	bad("listen = {\"127.1.2.3:1\", \"0.0.0.0:7660\"}\nnode {\n  masters = {\"localhost:7660\", m:1}\n}",
 	    "t.conf:1: listen: 0.0.0.0:7660 is beyond this machine, in plain TCP; that needs insecure_network = true, in a "
 	    "closed network\n"
 	    "t.conf:3: masters: m:1 is beyond this machine, in plain TCP; that needs insecure_network = true, in a closed "

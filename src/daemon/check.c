@@ -2,6 +2,7 @@
 #include "daemon/check.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -152,6 +153,22 @@ static int check_one(struct question *q, struct helper *h, uint32_t id)
 	}
 	close(pair[0]);
 	return r;
+}
+
+int check_masters(const struct conf *c, const char *file, struct buf *errors)
+{
+	size_t before = errors->len;
+	for (size_t i = 0; i < c->node.masters.n; i++) {
+		const struct conf_address *a = &c->node.masters.v[i];
+		struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+		int r = getaddrinfo(a->host, NULL, &hints, &found);
+		if (!r)
+			freeaddrinfo(found);
+		else
+			buf_putf(errors, "%s:%d: masters: %s can't be found: %s; expected the name or address of a master\n", file,
+			    a->line, a->host, gai_strerror(r));
+	}
+	return errors->len > before ? -EINVAL : 0;
 }
 
 int check_monitors(const struct conf *c, const char *file, struct helper *h, struct buf *errors, struct buf *notes)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vigiad --check: is each monitor's section what its program can take? The program itself is asked (HMON's query
- * `check`), started as it would be, by the helper. */
+/* vigiad --check, beyond what the file alone tells: can each master's name be found, and is each monitor's section what
+ * its program can take? The program itself is asked (HMON's query `check`), started as it would be, by the helper. */
 #ifndef VIGIA_DAEMON_CHECK_H
 #define VIGIA_DAEMON_CHECK_H
 
@@ -8,6 +8,7 @@
 #include "os/helper.h"
 
 /* `errors` gets a line for each mistake, `notes` one for each program that does not say. 0, or -EINVAL. */
+int check_masters(const struct conf *c, const char *file, struct buf *errors);
 int check_monitors(const struct conf *c, const char *file, struct helper *h, struct buf *errors, struct buf *notes);
 
 #endif

@@ -30,6 +30,7 @@ struct daemon {
 	struct conf *conf;
 	char *conf_file, *runtime, *state, *history_path;
 	int runtime_lock, state_lock;
+	struct buf listen_why; /* the last that failed */
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listeners_n;
 	uv_signal_t term, interrupt, hup;
@@ -121,10 +122,22 @@ static void on_connection(void *data, int fd)
 		close(fd);
 }
 
-static int listen_failed(const char *where, int error)
+static int listen_failed(const char *where, const char *advice, int error)
 {
-	log_event(LOG_ERR, "listen", "%s: %s", where, strerror(-error));
+	buf_clear(&d.listen_why);
+	buf_putf(&d.listen_why, "can't listen on %s: %s%s", where, strerror(-error), advice);
+	log_event(LOG_ERR, "listen", "%s", buf_str(&d.listen_why));
 	return error;
+}
+
+static const char *advice_for(int error)
+{
+	if (error == -EADDRINUSE)
+		return ". End the program that has it (`ss -ltnp` shows which), or choose another address or port with "
+		       "listen = {\"ADDRESS:PORT\"} in vigia.conf";
+	if (error == -EADDRNOTAVAIL)
+		return ". No interface of this host has that address: see listen in vigia.conf";
+	return "";
 }
 
 static int listen_on(const struct conf_address *a)
@@ -132,8 +145,11 @@ static int listen_on(const struct conf_address *a)
 	const char *host = strcmp(a->host, "localhost") ? a->host : "127.0.0.1";
 	struct listener **l = &d.listeners[d.listeners_n];
 	int r = listener_tcp(l, &d.core.net, host, a->port, on_connection, NULL);
-	if (r)
-		return listen_failed(a->host, r);
+	if (r) {
+		char where[300];
+		snprintf(where, sizeof where, "%s port %d", a->host, a->port);
+		return listen_failed(where, advice_for(r), r);
+	}
 	d.listeners_n++;
 	log_event(LOG_INFO, "listen", "%s port %d", a->host, listener_port(*l));
 	return 0;
@@ -151,7 +167,7 @@ static int listen_unix(const struct conf *c)
 	if (!r)
 		d.listeners_n++;
 	else
-		listen_failed(why.len ? buf_str(&why) : address.sun_path, r);
+		listen_failed(why.len ? buf_str(&why) : address.sun_path, "", r);
 	buf_release(&why);
 	return r;
 }
@@ -400,7 +416,7 @@ static int serve(struct buf *why)
 	if (!r)
 		r = start_monitors(d.conf);
 	if (r) {
-		buf_putf(why, "%s", strerror(-r));
+		buf_puts(why, d.listen_why.len ? buf_str(&d.listen_why) : strerror(-r));
 		return r;
 	}
 	notify_ready();
@@ -419,6 +435,7 @@ static void release(void)
 	free(d.state);
 	free(d.conf_file);
 	free(d.history_path);
+	buf_release(&d.listen_why);
 	uv_loop_close(&d.loop);
 	log_close();
 }
@@ -447,7 +464,9 @@ static int check(void)
 	if (!r)
 		r = helper_open(p.helper, p.dirs, 2, &helper, &why);
 	if (!r) {
+		int masters = check_masters(d.conf, d.conf_file ? d.conf_file : "", &why);
 		r = check_monitors(d.conf, d.conf_file ? d.conf_file : "", helper, &why, &notes);
+		r = r ? r : masters;
 		helper_close(helper);
 	} else if (!why.len) {
 		buf_puts(&why, strerror(-r));
