@@ -49,6 +49,8 @@ class Daemon:
         self.configure(conf)
 
     def configure(self, conf):
+        if "monitor " in conf and "default_monitors" not in conf:
+            conf += "\ndefault_monitors = false\n"  # a test that names some means just those
         with open(self.conf, "w") as f:
             f.write(conf if "name =" in conf else f'name = "{self.name}"\n' + conf)
 

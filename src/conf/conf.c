@@ -72,13 +72,22 @@ static int add_default_monitor(struct conf *c, const char *name)
 	return m->name && m->program && m->text ? 0 : -ENOMEM;
 }
 
+static bool is_named(const struct conf *c, const char *monitor)
+{
+	for (size_t i = 0; i < c->n_monitors; i++)
+		if (strcmp(c->monitors[i].name, monitor) == 0)
+			return true;
+	return false;
+}
+
 static int add_default_monitors(struct conf *c)
 {
 	static const char *const names[] = {"host", "fs", "temperature"};
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < sizeof names / sizeof *names; i++)
-		r = add_default_monitor(c, names[i]);
+		if (!is_named(c, names[i]))
+			r = add_default_monitor(c, names[i]);
 	return r;
 }
 
@@ -386,7 +395,7 @@ static int load(struct loader *l, const char *text, size_t n)
 		r = scan(l->conf, copy, n, &l->faults);
 	if (r == 0)
 		r = parse(l, copy);
-	if (r == 0 && l->conf->n_monitors == 0)
+	if (r == 0 && l->conf->default_monitors)
 		r = add_default_monitors(l->conf);
 	if (r == 0 && !faults_any(&l->faults))
 		check(l);

@@ -58,6 +58,7 @@ struct conf {
 	struct conf_addresses listen;
 	char *socket; /* path; "on": in the runtime directory; "off": none */
 	bool insecure_network;
+	bool default_monitors; /* whether those not named below were added */
 
 	struct {
 		struct conf_addresses masters;

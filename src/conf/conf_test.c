@@ -133,7 +133,7 @@ static void a_monitors_section_reaches_it_verbatim(void **state)
 	struct conf *c = good("monitor disk {\n  program = \"fs\"  # }\n  skip = {'}', \"{\\\"\"} /* } */\n  deep { a (b) += c }\n}\n"
 			      "name = x\nmonitor off{enabled=no}");
 
-	assert_int_equal(c->n_monitors, 2);
+	assert_int_equal(c->n_monitors, 5);
 	assert_string_equal(c->monitors[0].name, "disk");
 	assert_string_equal(c->monitors[0].program, "fs");
 	assert_string_equal(c->monitors[0].text,
@@ -143,6 +143,20 @@ static void a_monitors_section_reaches_it_verbatim(void **state)
 	assert_false(c->monitors[1].enabled);
 	assert_int_equal(c->monitors[1].line, 7);
 	assert_string_equal(c->name, "x");
+	conf_free(c);
+}
+
+static void default_monitors_stay_beside_others(void **state)
+{
+	struct conf *c = good("monitor mail { program = exec }\nmonitor fs { enabled = no }\n");
+	assert_int_equal(c->n_monitors, 4);
+	assert_string_equal(c->monitors[2].name, "host");
+	assert_true(c->monitors[2].enabled);
+	assert_false(c->monitors[1].enabled);
+	assert_string_equal(c->monitors[3].name, "temperature");
+	conf_free(c);
+	c = good("monitor mail { program = exec }\ndefault_monitors = no\n");
+	assert_int_equal(c->n_monitors, 1);
 	conf_free(c);
 }
 
@@ -363,6 +377,7 @@ int main(void)
 	    cmocka_unit_test(an_empty_list_is_empty),
 	    cmocka_unit_test(a_node_inherits_what_its_section_leaves_out),
 	    cmocka_unit_test(a_monitors_section_reaches_it_verbatim),
+	    cmocka_unit_test(default_monitors_stay_beside_others),
 	    cmocka_unit_test(all_errors_are_told_with_their_lines),
 	    cmocka_unit_test(syntax_errors_say_what_was_expected),
 	    cmocka_unit_test(beyond_this_machine_needs_a_word),

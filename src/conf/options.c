@@ -35,6 +35,8 @@ const struct conf_option conf_options[] = {
 	{CONF_TOP, "insecure_network", CONF_BOOL, "false", 0, 0, AT(insecure_network),
 	    "Allows listen and masters beyond this machine, in plain TCP: everyone who reaches the port can read, "
 	    "and register as a node. For closed networks only."},
+	{CONF_TOP, "default_monitors", CONF_BOOL, "true", 0, 0, AT(default_monitors),
+	    "Whether host, fs and temperature run without being named. One alone is left out by monitor NAME { enabled = false }."},
 
 	{CONF_NODE, "masters", CONF_MASTERS, NULL, 0, 0, AT(node.masters),
 	    "The masters that this node dials, HOST:PORT. Without any, it is the master of itself."},
