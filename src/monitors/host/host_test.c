@@ -23,7 +23,8 @@ static int read_nothing(struct hmon *hmon)
 	return 0;
 }
 
-static const struct hmon_monitor none = {.name = "host", .read = read_nothing};
+static const struct hmon_option options[] = {{"skip_networks", HMON_OPTION_LIST, "{\"veth*\"}"}, {0}};
+static const struct hmon_monitor none = {.name = "host", .read = read_nothing, .options = options};
 
 static void put(const char *file, const char *text)
 {
@@ -44,7 +45,9 @@ static int begin(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	snprintf(path, sizeof path, "%s/pressure", root);
 	assert_int_equal(mkdir(path, 0700), 0);
-	return monitor_init(&h, &none, NULL);
+	struct buf why = BUF_INIT;
+	int r = monitor_init(&h, &none, NULL);
+	return r ? r : monitor_configure(&h, "", &why);
 }
 
 static int end(void **state)
@@ -184,6 +187,21 @@ static void those_that_stay_keep_their_index(void **state)
 	assert_false(is_there("cpu/0/user"));
 }
 
+static void ends_of_containers_are_left_out(void **state)
+{
+	static const char with[] = "header\nheader\n  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n"
+				   "veth12ab: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n";
+	static const char without[] = "header\nheader\n  eth0: 2 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n";
+	put("net/dev", with);
+	measure();
+	assert_true(is_there("net/eth0/rx_bytes") && !is_there("net/veth12ab/rx_bytes"));
+	h.set.changed = false;
+	put("net/dev", without);
+	measure();
+	is("net/eth0/rx_bytes", 2, 0, "By");
+	assert_false(h.set.changed); /* nothing is announced anew when a container ends */
+}
+
 static void unused_disks_are_left_out_until_used(void **state)
 {
 	put("diskstats", "   7 0 loop0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
@@ -262,6 +280,7 @@ int main(void)
 	    story(each_line_becomes_its_metrics),
 	    story(interfaces_come_and_go),
 	    story(those_that_stay_keep_their_index),
+	    story(ends_of_containers_are_left_out),
 	    story(unused_disks_are_left_out_until_used),
 	    story(an_older_kernel_has_fewer_columns),
 	    story(a_long_file_is_read_whole),

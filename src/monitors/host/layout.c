@@ -147,10 +147,11 @@ static struct words split(const struct shape *shape, const char *s)
 }
 
 static int learn_line(
-    struct line *line, const struct words *w, const struct shape *shape, layout_decide_fn *decide)
+    struct line *line, const struct words *w, const struct shape *shape, layout_decide_fn *decide,
+    const struct hmon *h)
 {
 	*line = (struct line){.first = -1};
-	int r = decide(w, line);
+	int r = decide(w, line, h);
 	if (r || shape->keyless)
 		return r;
 	line->key_len = line->whole ? (size_t)(w->end - w->key) : w->key_len;
@@ -170,12 +171,13 @@ static struct line *more_lines(struct layout *l)
 }
 
 static int learn_lines(
-    struct layout *l, const struct shape *shape, layout_decide_fn *decide, const char *text)
+    struct layout *l, const struct shape *shape, layout_decide_fn *decide, const char *text,
+    const struct hmon *h)
 {
 	for (const char *s = skip_header(shape, text); *s; s = next_line(s)) {
 		struct words w = split(shape, s);
 		struct line *line = more_lines(l);
-		int r = line ? learn_line(line, &w, shape, decide) : -ENOMEM;
+		int r = line ? learn_line(line, &w, shape, decide, h) : -ENOMEM;
 		if (r)
 			return r;
 	}
@@ -236,7 +238,7 @@ int layout_learn(struct layout *ret, struct layout *old, const struct shape *sha
     const char *prefix, const char *text, struct hmon *h)
 {
 	struct layout l = {0};
-	int r = learn_lines(&l, shape, decide, text);
+	int r = learn_lines(&l, shape, decide, text, h);
 	for (size_t i = 0; i < l.n; i++)
 		if (!l.lines[i].prefix)
 			l.lines[i].prefix = prefix;

@@ -56,7 +56,7 @@ struct words {
 
 /* Decides: fills what it wants of *line (prefix, instance, metrics, n ...); a key is already there. 0 or
  * -ENOMEM. */
-typedef int layout_decide_fn(const struct words *w, struct line *line);
+typedef int layout_decide_fn(const struct words *w, struct line *line, const struct hmon *h);
 
 /* Learns text (NUL-terminated) and moves h's metrics from `old` to it: those in both keep their indices.
  * prefix: of lines that have none. */

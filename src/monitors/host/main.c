@@ -28,6 +28,7 @@ static void host_stop(struct hmon *h)
 
 static const struct hmon_option options[] = {
     {"proc", HMON_OPTION_TEXT, "/proc", "where the kernel's files are"},
+    {"skip_networks", HMON_OPTION_LIST, "{\"veth*\", \"cali*\", \"lxc*\"}", "patterns of interfaces to leave out; {}: none"},
     {0},
 };
 

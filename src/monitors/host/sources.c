@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,7 +165,7 @@ static bool key_is(const struct words *w, const char *name)
 	return strlen(name) == w->key_len && !memcmp(w->key, name, w->key_len);
 }
 
-static int decide_stat(const struct words *w, struct line *line)
+static int decide_stat(const struct words *w, struct line *line, const struct hmon *h)
 {
 	for (size_t i = 0; i < COUNT(kernel_keys); i++)
 		if (key_is(w, kernel_keys[i]))
@@ -177,20 +178,35 @@ static int decide_stat(const struct words *w, struct line *line)
 	return w->key_len > 3 ? names_instance(line, w->key + 3, w->key_len - 3) : 0;
 }
 
-static int decide_load(const struct words *w, struct line *line)
+static int decide_load(const struct words *w, struct line *line, const struct hmon *h)
 {
 	measures(line, "load", load, COUNT(load) - 1, w->count);
 	return 0;
 }
 
-static int decide_uptime(const struct words *w, struct line *line)
+static int decide_uptime(const struct words *w, struct line *line, const struct hmon *h)
 {
 	measures(line, "uptime", uptime, COUNT(uptime) - 1, w->count);
 	return 0;
 }
 
-static int decide_network(const struct words *w, struct line *line)
+/* The host's ends of what leads into containers: they come and go by the minute, and what passes through them passes
+ * through another interface, too. */
+static bool skipped(const struct hmon *h, const char *name, size_t n)
 {
+	char copy[64];
+	const char *pattern;
+	snprintf(copy, sizeof copy, "%.*s", (int)n, name);
+	for (size_t i = 0; (pattern = hmon_option_item(h, "skip_networks", i)); i++)
+		if (!fnmatch(pattern, copy, 0))
+			return true;
+	return false;
+}
+
+static int decide_network(const struct words *w, struct line *line, const struct hmon *h)
+{
+	if (skipped(h, w->key, w->key_len - 1))
+		return 0;
 	measures(line, "net", network, COUNT(network) - 1, w->count);
 	return names_instance(line, w->key, w->key_len - 1);
 }
@@ -203,7 +219,7 @@ static bool all_zero(const char *s, const char *end)
 }
 
 /* A block device that nobody ever used (a kernel makes 8 loop devices at boot) is left out until it is. */
-static int decide_disk(const struct words *w, struct line *line)
+static int decide_disk(const struct words *w, struct line *line, const struct hmon *h)
 {
 	if (all_zero(w->numbers, w->end)) {
 		line->whole = true;
@@ -214,7 +230,7 @@ static int decide_disk(const struct words *w, struct line *line)
 	return names_instance(line, w->key, w->key_len);
 }
 
-static int decide_pressure(const struct words *w, struct line *line)
+static int decide_pressure(const struct words *w, struct line *line, const struct hmon *h)
 {
 	measures(line, NULL, pressure, COUNT(pressure) - 1, w->count);
 	return names_instance(line, w->key, w->key_len);
@@ -254,7 +270,7 @@ static bool begins(const char *s, const char *with)
 	return !strncmp(s, with, strlen(with));
 }
 
-static int decide_memory(const struct words *w, struct line *line)
+static int decide_memory(const struct words *w, struct line *line, const struct hmon *h)
 {
 	char name[64];
 	bool kib = memmem(w->numbers, (size_t)(w->end - w->numbers), "kB", 2);
@@ -279,7 +295,7 @@ static bool is_counter(const char *name)
 	return !begins(name, "nr_") && strcmp(name, "workingset_nodes");
 }
 
-static int decide_vmstat(const struct words *w, struct line *line)
+static int decide_vmstat(const struct words *w, struct line *line, const struct hmon *h)
 {
 	char name[96];
 	snprintf(name, sizeof name, "%.*s", (int)w->key_len, w->key);
