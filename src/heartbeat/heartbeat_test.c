@@ -711,6 +711,28 @@ static void threads_serve_both_sides_beside_blocking_owners(void **state)
 	close_sides(s);
 }
 
+static void many_connections_beat_in_few_instants(void **state)
+{
+	enum { MANY = 100, SLOTS = 64 };
+	struct heartbeat_config c = config(HEARTBEAT_URGENT, 640);
+	bool used[SLOTS] = {0};
+	struct side s[MANY][2];
+	int slots = 0;
+
+	for (int i = 0; i < MANY; i++) {
+		int64_t begun = now_ns();
+		open_sides(s[i], &c);
+		int64_t first = heartbeat_next(s[i][0].h);
+		assert_in_range(first - begun, 0, 640 * MS + (now_ns() - begun));
+		assert_int_equal(first % (10 * MS), 0);
+		slots += !used[first / (10 * MS) % SLOTS];
+		used[first / (10 * MS) % SLOTS] = true;
+	}
+	assert_in_range(slots, SLOTS / 2, SLOTS);
+	for (int i = 0; i < MANY; i++)
+		close_sides(s[i]);
+}
+
 static void it_is_small(void **state)
 {
 	assert_in_range(sizeof(struct heartbeat), 1, 299);
@@ -741,6 +763,7 @@ int main(void)
 	    cmocka_unit_test(an_agreed_probe_needs_no_second_byte),
 	    cmocka_unit_test(who_hangs_up_is_noticed_while_probing),
 	    cmocka_unit_test(threads_serve_both_sides_beside_blocking_owners),
+	    cmocka_unit_test(many_connections_beat_in_few_instants),
 	    cmocka_unit_test(it_is_small),
 	};
 

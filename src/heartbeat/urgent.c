@@ -62,7 +62,8 @@ enum urgent_mark urgent_look(int fd)
 }
 
 /* A receive at the mark skips the urgent byte and then copies data, if there is any. Into memory that cannot
- * be written the copy fails (EFAULT) and the data stays, so this skips and never reads. */
+ * be written the copy fails (EFAULT) and the data stays, so this skips and never reads. That nothing is left
+ * (EAGAIN) does not tell that the mark is passed: it may have overtaken a lost segment. */
 int urgent_pass(int fd)
 {
 	static const char sealed[4096] = {0};
