@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What history costs: CPU of both its threads per sample, memory, and bytes on disk.
  *
- *	history [-q] [-r RECORDING] [-d FOLDER]
+ *	history [-q] [-d FOLDER]
+ *	history -r RECORDING [-d FOLDER]
  *
- * A RECORDING has a line of names, "time NAME...", then lines of numbers, a period each: what a real host
- *told. Without one, values are made up so that 40 % change from one period to the next. Result lines: name
- *value unit.
+ * A RECORDING (bench/record.py) has a line of names, "time NAME...", then lines of numbers, a period each: what a
+ * real host told. Without one, values are made up so that 40 % change from one period to the next. Result lines:
+ * name value unit.
  */
 #include <getopt.h>
 #include <poll.h>
@@ -281,6 +282,7 @@ static void bench_recording(const char *file)
 		abort();
 	struct history_monitor *m = history_monitor(h, "this", "host");
 	struct value *values = calloc(r.n, sizeof *values);
+	double before = cpu_seconds(RUSAGE_SELF);
 	for (size_t t = 0; t < r.rows_n; t++) {
 		for (size_t i = 0; i < r.n; i++)
 			values[i] = (struct value){.number = r.rows[t][r.columns[i]], .kind = VALUE_NUMBER};
@@ -296,15 +298,19 @@ static void bench_recording(const char *file)
 		history_figures(h, &figures);
 	} while (figures.committed < r.rows_n);
 	poll(NULL, 0, 1500);
+	double cpu = cpu_seconds(RUSAGE_SELF) - before;
 	if (history_replay(h, "this", "host", (struct history_position){0}, SIZE_MAX, check_row, &r) !=
 	    (int)r.rows_n)
 		abort();
 	history_close(h);
 	double samples = (double)r.n * (double)r.rows_n;
-	printf("history.recording %zu periods of %zu values, %.0f%% changed, lossless\n", r.rows_n, r.n,
-	    share_changed(&r) * 100);
+	printf("history.recording.periods %zu 1, each read back as it was\n", r.rows_n);
+	printf("history.recording.values %zu 1\n", r.n);
+	printf("history.recording.changed %.1f %%\n", share_changed(&r) * 100);
+	printf("history.recording.cpu %.4f us/sample\n", cpu * 1e6 / samples);
 	printf("history.recording.file %.3f B/sample, the whole file: journal, indexes, names\n",
 	    (double)file_bytes(path) / samples);
+	path_for(path, sizeof path, "recording");
 	config_unref(r.config);
 	free(values);
 	free(r.rows);
@@ -324,9 +330,11 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
-	bench_append(377);
-	if (recording)
+	if (recording) {
 		bench_recording(recording);
+		return 0;
+	}
+	bench_append(377);
 	/* One node alone pays a commit a second for its few samples. */
 	bench_fleet("1x377", 1, 377, quick ? 10 : 60, 1);
 	/* Faster than life: the work per sample is the same, but for commits, of which there are fewer. */
