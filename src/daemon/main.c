@@ -362,16 +362,6 @@ static bool is_same_place(const char *a, const char *b)
 	return !stat(a, &of_a) && !stat(b, &of_b) && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
 
-/* On a disk that is read-only there is nothing that two could spoil: live values are served nevertheless. */
-static int lock_state(struct buf *why)
-{
-	int r = lock_take(d.state, &d.state_lock, why);
-	if (r != -EROFS)
-		return r;
-	buf_clear(why);
-	return 0;
-}
-
 static int prepare_places(struct buf *why)
 {
 	int r = paths_runtime(&d.runtime, why);
@@ -384,7 +374,7 @@ static int prepare_places(struct buf *why)
 	if (!r)
 		r = lock_take(d.runtime, &d.runtime_lock, why);
 	if (!r && !is_same_place(d.runtime, d.state))
-		r = lock_state(why);
+		r = lock_take(d.state, &d.state_lock, why);
 	if (!r && asprintf(&d.history_path, "%s/history.db", d.state) < 0)
 		r = -ENOMEM;
 	return r;
