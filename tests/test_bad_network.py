@@ -145,6 +145,22 @@ def test_where_urg_is_cleared_beats_go_in_band(make_cluster):
         wait_for(lambda: c.nodes("h2").one().state == "down", 9, "down: three times the 3 s")
 
 
+def test_a_path_that_begins_to_clear_urg_is_found_out(make_cluster):
+    """The probe was long before: the stray byte of the first beat makes the node look again, and beats go in-band. Nobody
+    who sends nothing else is called down for it."""
+    on_request = f'node {{ masters = {{"{Relay.address(1)}:7660"}} send = on-request }}\n'
+    cluster = make_cluster(2, network=Relay, node=on_request)
+    with cluster.master.client() as c:
+        assert c.nodes("h2").one().transport == "urgent"
+        let_pass(2.5)  # a node looks every two seconds at most
+        since = time.time_ns()
+        cluster.network.say("urg 1")
+        wait_for(lambda: c.nodes("h2").one().transport == "in-band", 9, "beats in-band")
+        let_pass(4)
+        assert c.nodes("h2").one().state == "up"
+        assert not [e for e in node_events(c, since) if e.event == "node-down"]
+
+
 def test_what_30_percent_loss_does_is_told_and_nothing_measured_is_lost(cluster):
     """In-band and urgent beats do err at such loss (architecture: authenticated datagrams cure it); data does not."""
     with cluster.master.client() as c:

@@ -29,6 +29,7 @@ struct role {
 	int (*row)(struct peer *p, const struct xml_row *row);
 	void (*heard)(struct peer *p);			/* bytes came */
 	void (*urgent)(struct peer *p);
+	void (*stray)(struct peer *p);			/* urgent bytes came as data; they are out of it */
 	void (*drained)(struct peer *p); /* all that was sent is with the kernel */
 	void (*closed)(struct peer *p, int error, const char *why); /* free p->owner's ties */
 };

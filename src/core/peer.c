@@ -322,9 +322,12 @@ static void on_data(void *owner, char *bytes, size_t n)
 	struct peer *p = owner;
 	if (p->role && p->role->heard)
 		p->role->heard(p);
+	size_t left = strip_beats(bytes, n);
+	if (left < n && !p->closing && p->role && p->role->stray)
+		p->role->stray(p);
 	if (p->closing)
 		return;
-	int r = xml_feed(p->xml, bytes, strip_beats(bytes, n));
+	int r = xml_feed(p->xml, bytes, left);
 	if (!r || p->closing)
 		return;
 	if (r == -EPROTO)

@@ -28,6 +28,7 @@
 
 enum { RETRY_FIRST_MS = 500, RETRY_MOST_MS = 30000, REGISTER_QUERY = 1 };
 enum { SILENT_EVERY_MS = 250, SILENT_CONNECT_MS = 200 }; /* while it is late: down comes in seconds */
+enum { STRAY_EVERY_MS = 2000 };
 
 /* --- the secret that each master gave --- */
 
@@ -115,19 +116,24 @@ static void end_beats(struct uplink *u)
 static void on_reached(void *data, int fd, bool urgent);
 static void reach_failed(struct uplink *u, const char *why);
 
-/* Beside a silent connection the probe waits: a master that is stopped answers it when it goes on. */
-static void reach(struct uplink *u)
+static void reach_with(struct uplink *u, struct reach_patience patience)
 {
-	struct reach_patience patience = {0};
 	if (u->reach || u->candidate || u->closing)
 		return;
 	u->refused = false;
 	u->reach_ns = clock_mono_ns();
-	if (u->peer)
-		patience = (struct reach_patience){SILENT_CONNECT_MS, u->beats ? u->rules.down_ns : 0};
 	int r = reach_start(&u->reach, &u->health->core->net, u->address, &patience, on_reached, u);
 	if (r)
 		reach_failed(u, uv_strerror(r));
+}
+
+/* Beside a silent connection the probe waits: a master that is stopped answers it when it goes on. */
+static void reach(struct uplink *u)
+{
+	struct reach_patience patience = {0};
+	if (u->peer)
+		patience = (struct reach_patience){SILENT_CONNECT_MS, u->beats ? u->rules.down_ns : 0};
+	reach_with(u, patience);
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -521,6 +527,15 @@ static void on_urgent(struct peer *p)
 	hear(u);
 }
 
+/* The path has begun to clear URG, which no probe before could find: a new connection's will. One beat that was
+ * overtaken by the next looks the same, so not for every one. */
+static void on_stray(struct peer *p)
+{
+	struct uplink *u = p->owner;
+	if (p == u->peer && u->beats && u->registered && clock_mono_ns() - u->reach_ns > STRAY_EVERY_MS * MS)
+		reach_with(u, (struct reach_patience){0});
+}
+
 static void on_drained(struct peer *p)
 {
 	struct uplink *u = p->owner;
@@ -537,6 +552,7 @@ static const struct role uplink_role = {.name = "master",
     .drained = on_drained,
     .heard = on_heard,
     .urgent = on_urgent,
+    .stray = on_stray,
     .closed = on_closed};
 
 static int speak(struct uplink *u, int fd, bool urgent)
