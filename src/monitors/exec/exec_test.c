@@ -186,6 +186,18 @@ static void the_time_limit_takes_the_whole_group(void **state)
 	assert_true(is_gone(atoi(r.output)));
 }
 
+static void a_session_of_its_own_is_no_way_out(void **state)
+{
+	assert_int_equal(sh("setsid sh -c 'echo $$; sleep 100 & wait' & sleep 100", 300), 0);
+	assert_true(r.timed_out);
+	assert_true(atoi(r.output) > 0);
+	assert_true(is_gone(atoi(r.output)));
+	assert_int_equal(sh("setsid sh -c 'setsid sleep 100 & echo $!' & wait", 5000), 0);
+	assert_false(r.timed_out);
+	assert_true(atoi(r.output) > 0);
+	assert_true(is_gone(atoi(r.output)));
+}
+
 static void a_grandchild_that_keeps_the_pipe_holds_up_nobody(void **state)
 {
 	assert_int_equal(sh("setsid sleep 3 & echo done", 5000), 0);
@@ -252,6 +264,7 @@ int main(void)
 	    cmocka_unit_test(a_program_runs_to_its_end),
 	    cmocka_unit_test(a_missing_program_says_so),
 	    cmocka_unit_test(the_time_limit_takes_the_whole_group),
+	    cmocka_unit_test(a_session_of_its_own_is_no_way_out),
 	    cmocka_unit_test(a_grandchild_that_keeps_the_pipe_holds_up_nobody),
 	    cmocka_unit_test(a_flood_ends_by_itself),
 	    cmocka_unit_test(closed_pipes_are_waited_out),

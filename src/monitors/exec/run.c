@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 enum { PRINTED_MOST = 1 << 20 };
+static const int64_t KILL_NS = 1000000000;
 
 struct child {
 	pid_t pid;
@@ -141,12 +142,32 @@ static void drain_rest(struct run *r, struct child *c)
 		drain_both(r, c);
 }
 
+/* Those that made a session of their own, too: once orphans they are our children, as their subreaper. Killing one may
+ * hand us its children, so again until there is none. */
+static void end_descendants(void)
+{
+	int64_t until_ns = now_ns() + KILL_NS;
+	for (bool any = true; any && now_ns() < until_ns;) {
+		int pid;
+		FILE *f = fopen("/proc/thread-self/children", "re");
+		for (any = false; f && fscanf(f, "%d", &pid) == 1; any = true)
+			kill(pid, SIGKILL);
+		if (f)
+			fclose(f);
+		while (any && waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		if (any)
+			poll(NULL, 0, 1);
+	}
+}
+
 int run_program(struct run *r, const char *const argv[], int64_t limit_ms, int end_fd)
 {
 	struct child c = {.pidfd = -1, .out = -1, .err = -1, .left = PRINTED_MOST};
 	int64_t from = now_ns();
 	r->output_len = r->errors_len = 0;
 	r->output[0] = r->errors[0] = '\0';
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	int e = start(&c, argv);
 	if (e)
 		return e;
@@ -154,6 +175,7 @@ int run_program(struct run *r, const char *const argv[], int64_t limit_ms, int e
 	kill(-c.pid, SIGKILL); /* not reaped yet, so the number is still its own */
 	kill(c.pid, SIGKILL);
 	waitpid(c.pid, &r->status, 0);
+	end_descendants();
 	drain_rest(r, &c);
 	r->took_ns = now_ns() - from;
 	close_fd(&c.pidfd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a program to its end, within a time, and keeps what it said. Never a shell; its process group dies
- * with it. */
+/* Runs a program to its end, within a time, and keeps what it said. Never a shell; all processes
+ * that it started die with it. The caller has no other children. */
 #ifndef VIGIA_MONITORS_EXEC_RUN_H
 #define VIGIA_MONITORS_EXEC_RUN_H
 
