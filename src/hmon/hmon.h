@@ -71,6 +71,9 @@ struct hmon_monitor {
 	/* Are the options right, beyond their types? Called before start, and alone when only that is asked
 	 * (`vigiad --check`): touches nothing, hmon_log()s each mistake as an error and returns -EINVAL. */
 	int (*check)(struct hmon *h);
+	/* So many bytes, zeroed before each start, are what hmon_data() gives; stop then comes after a start that
+	 * failed, too, and they go after it. 0: the data are your own. */
+	size_t data_size;
 };
 
 /* --- programs --- */

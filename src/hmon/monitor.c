@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -47,6 +48,8 @@ static void stop(struct hmon *h)
 {
 	if (h->started && h->table->stop)
 		h->table->stop(h);
+	if (h->started && h->table->data_size)
+		free(h->data);
 	h->started = false;
 	set_drop_from(&h->set, metrics_count(h->table->metrics));
 }
@@ -81,6 +84,17 @@ int monitor_check(struct hmon *h, const char *text, struct buf *why)
 	return r;
 }
 
+static int start(struct hmon *h, struct buf *why)
+{
+	if (h->table->data_size && !(h->data = calloc(1, h->table->data_size)))
+		return -ENOMEM;
+	int r = ask(h, h->table->start, why);
+	h->started = !r || h->table->data_size;
+	if (r)
+		stop(h);
+	return r;
+}
+
 int monitor_configure(struct hmon *h, const char *text, struct buf *why)
 {
 	stop(h);
@@ -90,10 +104,9 @@ int monitor_configure(struct hmon *h, const char *text, struct buf *why)
 	if (!r)
 		r = ask(h, h->table->check, why);
 	if (!r)
-		r = ask(h, h->table->start, why);
+		r = start(h, why);
 	if (r)
 		return r;
-	h->started = true;
 	set_begin(&h->set);
 	set_end(&h->set);
 	return 0;

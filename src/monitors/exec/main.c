@@ -183,25 +183,16 @@ static int exec_check(struct hmon *h)
 
 static int exec_start(struct hmon *h)
 {
-	struct exec *e = calloc(1, sizeof *e);
-	const char **argv = arguments(h);
-	if (!e || !argv) {
-		free(e);
-		free(argv);
-		return -ENOMEM;
-	}
+	struct exec *e = hmon_data(h);
 	e->limit_ms = hmon_option_ms(h, "timeout");
-	e->argv = argv;
-	hmon_set_data(h, e);
-	return 0;
+	e->argv = arguments(h);
+	return e->argv ? 0 : -ENOMEM;
 }
 
 static void exec_stop(struct hmon *h)
 {
 	struct exec *e = hmon_data(h);
 	free(e->argv);
-	free(e);
-	hmon_set_data(h, NULL);
 }
 
 static const struct hmon_option options[] = {
@@ -222,6 +213,7 @@ static const struct hmon_monitor monitor = {
     .read = exec_read,
     .stop = exec_stop,
     .check = exec_check,
+    .data_size = sizeof(struct exec),
 };
 
 int main(int argc, char **argv)

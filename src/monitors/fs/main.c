@@ -216,22 +216,15 @@ static void fs_stop(struct hmon *h)
 	mounts_release(&f->mounts);
 	free(f->watched);
 	free(f->text);
-	free(f);
 }
 
 static int fs_start(struct hmon *h)
 {
-	struct fs *f = calloc(1, sizeof *f);
-	if (!f)
-		return -ENOMEM;
-	hmon_set_data(h, f);
+	struct fs *f = hmon_data(h);
 	f->limit_ms = hmon_option_ms(h, "timeout");
 	f->prober = prober_new(statvfs);
 	f->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	int r = !f->prober ? -ENOMEM : f->mountinfo < 0 ? -errno : refresh(h, f);
-	if (r)
-		fs_stop(h);
-	return r;
+	return !f->prober ? -ENOMEM : f->mountinfo < 0 ? -errno : refresh(h, f);
 }
 
 static const struct hmon_option options[] = {
@@ -249,6 +242,7 @@ static const struct hmon_monitor monitor = {
     .start = fs_start,
     .read = fs_read,
     .stop = fs_stop,
+    .data_size = sizeof(struct fs),
 };
 
 int main(int argc, char **argv)

@@ -202,23 +202,14 @@ static void mute_with_file(const char *why, const char *file, int line)
 
 static void temperature_stop(struct hmon *h)
 {
-	struct temperature *t = hmon_data(h);
-	forget(h, t);
-	free(t);
+	forget(h, hmon_data(h));
 }
 
 static int temperature_start(struct hmon *h)
 {
-	struct temperature *t = calloc(1, sizeof *t);
-	if (!t)
-		return -ENOMEM;
 	sensors_parse_error = mute;
 	sensors_parse_error_wfn = mute_with_file;
-	hmon_set_data(h, t);
-	int r = look(h, t);
-	if (r)
-		temperature_stop(h);
-	return r;
+	return look(h, hmon_data(h));
 }
 
 static const struct hmon_monitor monitor = {
@@ -230,6 +221,7 @@ static const struct hmon_monitor monitor = {
     .start = temperature_start,
     .read = temperature_read,
     .stop = temperature_stop,
+    .data_size = sizeof(struct temperature),
 };
 
 int main(int argc, char **argv)
