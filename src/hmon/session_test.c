@@ -214,7 +214,7 @@ static void listen_for(struct node *n, int milliseconds)
 	}
 }
 
-static void end(struct node *n)
+static void end_with(struct node *n, int result)
 {
 	shutdown(n->fd, SHUT_WR);
 	pthread_join(n->thread, NULL);
@@ -222,7 +222,12 @@ static void end(struct node *n)
 	forget(n);
 	row_release(&n->row);
 	xml_free(n->xml);
-	assert_int_equal(n->result, 0);
+	assert_int_equal(n->result, result);
+}
+
+static void end(struct node *n)
+{
+	end_with(n, 0);
 }
 
 /* --- stories --- */
@@ -320,6 +325,14 @@ static void wrong_options_are_answered_and_can_be_mended(void **state)
 	end(&n);
 }
 
+static void who_can_not_take_its_options_ends_with_an_error(void **state)
+{
+	begin(&n, 0);
+	greet(&n, "whom = me");
+	listen_for(&n, 30);
+	end_with(&n, -EINVAL);
+}
+
 static void a_section_is_checked_and_nothing_else_happens(void **state)
 {
 	begin(&n, 0);
@@ -392,6 +405,7 @@ int main(void)
 	    cmocka_unit_test(instances_make_a_new_generation),
 	    cmocka_unit_test(a_node_that_does_not_read_misses_periods),
 	    cmocka_unit_test(wrong_options_are_answered_and_can_be_mended),
+	    cmocka_unit_test(who_can_not_take_its_options_ends_with_an_error),
 	    cmocka_unit_test(a_section_is_checked_and_nothing_else_happens),
 	    cmocka_unit_test(a_failing_read_is_told_once),
 	    cmocka_unit_test(a_window_gives_means),

@@ -26,5 +26,5 @@ const struct command forget_command = {.name = "forget",
 	    "  Only for root and the daemon's own user, on its own socket.\n",
     .words_min = 1,
     .words_max = 1,
-    .completes = COMPLETE_NODES,
+    .completes = COMPLETE_PATHS,
     .run = run};
