@@ -18,7 +18,7 @@ enum { QUERY = 1 };
 struct question {
 	struct supervised_options about;
 	struct buf *errors;
-	bool answered, silent; /* silent: it does not know */
+	bool answered, knows; /* what is wrong with its section, if anything */
 };
 
 static void put_mistake(struct question *q, const char *line)
@@ -51,8 +51,8 @@ static int on_stanza(void *data, const struct msg *m)
 	if (msg_get_int(m, "answer", &answer) || answer != QUERY)
 		return 0;
 	q->answered = true;
-	q->silent = !strcmp(msg_get(m, "code", ""), "unknown-query");
-	if (!strcmp(m->name, "error") && !q->silent)
+	q->knows = strcmp(msg_get(m, "code", ""), "unknown-query");
+	if (!strcmp(m->name, "error") && q->knows)
 		put_mistakes(q, m->text);
 	return 0;
 }
@@ -92,9 +92,10 @@ static void ask(struct question *q, int fd)
 		msg_text(query, q->about.section, strlen(q->about.section));
 		xml_put_open(&out, root);
 		xml_put(&out, query);
-		/* A section has at most what a socket takes at once, or the answer is that there is none. */
+		/* A section is at most what a socket takes at once, or there is no answer; nor when the program is gone
+		 * already, which the helper tells. */
 		if (send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)out.len)
-			q->silent = true;
+			shutdown(fd, SHUT_WR);
 	}
 	msg_free(root);
 	msg_free(query);
@@ -118,7 +119,7 @@ static bool told_by_helper(struct question *q, struct helper *h, uint32_t id)
 			snprintf(line, sizeof line, "program %s ended before it said anything: %s", q->about.program,
 			    notice.tail);
 		put_mistake(q, line);
-		return q->answered = true;
+		return q->answered = q->knows = true;
 	}
 	return false;
 }
@@ -180,7 +181,7 @@ int check_monitors(const struct conf *c, const char *file, struct helper *h, str
 		int r = m->enabled ? check_one(&q, h, (uint32_t)i + 1) : 0;
 		if (r)
 			put_mistake(&q, strerror(-r));
-		else if (m->enabled && (q.silent || !q.answered))
+		else if (m->enabled && !q.knows)
 			buf_putf(notes, "note: monitor %s: its program %s does not say whether its section is right\n", m->name,
 			    m->program);
 	}
