@@ -92,7 +92,7 @@ static void it_is_what_a_plain_list_is(void **state)
 	struct names s = {0};
 	dice_begin();
 	for (int i = 0; i < THINGS; i++) {
-		snprintf(names[i], sizeof names[i], "%03d", i);
+		snprintf(names[i], sizeof names[i], "%03u", (unsigned)i % 1000);
 		things[i].name = names[i];
 	}
 	for (int step = 0; step < 3000; step++) {

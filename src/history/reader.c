@@ -2,6 +2,7 @@
 /* Readers copy the open chains first and look into the file after: what became a chunk in between is then
  * there twice, never missing, and positions tell. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -702,7 +703,7 @@ static int note_metric(struct reading *r, const struct metric *m, uint64_t rows)
 	if (r->cut && by_metric(m, &r->metrics[r->sorted_n - 1]) > 0)
 		return 0;
 	struct gathered *g = &r->metrics[r->metrics_n++];
-	*g = (struct gathered){.rows = rows, .metric = {.name = strdup(m->name), .unit = strdup(m->unit), .doc = "",
+	*g = (struct gathered){.rows = rows, .metric = {.name = strdup(m->name), .unit = strdup(m->unit), .doc = (char *)"",
 						.type = m->type, .scale = m->scale}};
 	if (!g->metric.name || !g->metric.unit)
 		return -ENOMEM;
@@ -768,7 +769,7 @@ static int list_begun(struct reading *r)
 	if (!r->metrics)
 		return -ENOMEM;
 	struct metric *m = &r->metrics[r->metrics_n++].metric;
-	*m = (struct metric){.name = strdup(c->metric), .unit = strdup(c->unit), .doc = "", .type = c->type,
+	*m = (struct metric){.name = strdup(c->metric), .unit = strdup(c->unit), .doc = (char *)"", .type = c->type,
 	    .scale = c->scale};
 	return m->name && m->unit ? 0 : -ENOMEM;
 }

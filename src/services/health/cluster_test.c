@@ -105,7 +105,7 @@ static void configs_that_nobody_follows_go(void **state)
 
 static void every_config_that_is_followed_is_known(void **state)
 {
-	char words[64], name[16];
+	char words[64], name[24];
 	for (int i = 0; i < 200; i++) {
 		snprintf(words, sizeof words, "m%d:gauge:0", i);
 		snprintf(name, sizeof name, "monitor%d", i);

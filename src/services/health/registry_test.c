@@ -175,13 +175,13 @@ static void half_a_line_that_could_not_be_written_is_taken_back(void **state)
 
 static void where_nothing_can_be_written_nobody_new_is_taken(void **state)
 {
-	struct registry *r = NULL;
+	struct registry *nowhere = NULL;
 	char secret[33];
 
-	assert_int_equal(registry_open(&r, "/nonexistent/secrets"), 0);
-	assert_int_equal(registry_issue(r, "node", "n1", secret), -ENOENT);
-	assert_null(registry_find(r, "node", "n1"));
-	registry_close(r);
+	assert_int_equal(registry_open(&nowhere, "/nonexistent/secrets"), 0);
+	assert_int_equal(registry_issue(nowhere, "node", "n1", secret), -ENOENT);
+	assert_null(registry_find(nowhere, "node", "n1"));
+	registry_close(nowhere);
 }
 
 static void ten_thousand_are_as_good_as_one(void **state)
