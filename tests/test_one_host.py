@@ -54,7 +54,7 @@ def test_ends_cleanly_and_leaves_no_process_behind(daemon):
     children = d.children()
     assert len(children) >= 2
     assert d.stop() == 0
-    wait_for(lambda: not any(os.path.exists(f"/proc/{p}") for p in children), 5, "its children ending")
+    wait_for(lambda: all(has_ended(p) for p in children), 5, "its children ending")
     assert not os.path.exists(d.socket)
 
 
