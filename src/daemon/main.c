@@ -482,52 +482,57 @@ static void usage(FILE *to)
 	    to);
 }
 
-int main(int argc, char **argv)
+struct command_line {
+	const char *file;
+	int mode; /* 0: serve */
+};
+
+/* 0, or what to exit with: then there is nothing more to do. */
+static int read_command_line(int argc, char **argv, struct command_line *ret)
 {
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 	    {"foreground", no_argument, NULL, 'f'}, {"check", no_argument, NULL, 'k'},
 	    {"dump", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'v'}, {0}};
-	const char *file = NULL;
-	int mode = 0, o;
-	struct buf why = BUF_INIT;
-	log_open("vigiad");
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	int o;
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1 && o != '?') {
 		if (o == 'c')
-			file = optarg;
+			ret->file = optarg;
 		else if (o == 'f')
 			log_to_stderr(true);
-		else if (o == '?') {
-			usage(stderr);
-			return 2;
-		} else
-			mode = o;
+		else
+			ret->mode = o;
 	}
-	if (optind < argc) {
+	if (o == -1 && optind == argc)
+		return 0;
+	if (o == -1)
 		fprintf(stderr, "vigiad: takes no argument \"%s\"\n", argv[optind]);
-		usage(stderr);
-		return 2;
-	}
-	if (mode == 'h') {
-		usage(stdout);
-		return 0;
-	}
-	if (mode == 'v') {
-		puts("vigiad " VIGIA_VERSION);
-		return 0;
-	}
+	usage(stderr);
+	return 2;
+}
+
+/* Only says something about the configuration. */
+static int tell(int mode, const char *file)
+{
+	struct buf why = BUF_INIT;
+	int r = load_conf(file, &why) ? 1 : 0;
+	fputs(buf_str(&why), stderr);
+	if (!r && mode == 'd')
+		conf_dump(d.conf, stdout);
+	else if (!r)
+		r = check();
+	buf_release(&why);
+	conf_free(d.conf);
+	free(d.conf_file);
+	return r;
+}
+
+static int run(const char *file)
+{
+	struct buf why = BUF_INIT;
 	if (load_conf(file, &why)) {
 		fputs(buf_str(&why), stderr);
 		return 1;
-	}
-	if (mode == 'd')
-		conf_dump(d.conf, stdout);
-	if (mode) {
-		int r = mode == 'k' ? check() : 0;
-		buf_release(&why);
-		conf_free(d.conf);
-		free(d.conf_file);
-		return r;
 	}
 	int r = prepare_places(&why);
 	if (r)
@@ -540,5 +545,21 @@ int main(int argc, char **argv)
 		return die("can't serve", &why, r);
 	release();
 	buf_release(&why);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct command_line line = {0};
+	log_open("vigiad");
+	int r = read_command_line(argc, argv, &line);
+	if (r)
+		return r;
+	if (line.mode == 'h')
+		usage(stdout);
+	else if (line.mode == 'v')
+		puts("vigiad " VIGIA_VERSION);
+	else
+		return line.mode ? tell(line.mode, line.file) : run(line.file);
 	return 0;
 }
