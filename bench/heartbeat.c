@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,7 +148,7 @@ static void begin(struct side *s, struct connection *c, bool urgent)
 	if (urgent)
 		arm(s, c, heartbeat_next(c->h));
 	else if (s->watching)
-		arm(s, c, now + (c - s->all) * 37 % 64 * SECOND / 64); /* as the library does */
+		arm(s, c, now + (int64_t)(c - s->all) * SECOND / s->n);
 }
 
 static double cpu_seconds(void)
@@ -248,8 +249,7 @@ static void answer_in_child(
 	o.echoes = echoes(s);
 	if (write(pipe_to, &o, sizeof o) != sizeof o)
 		die("pipe");
-	loop(s, monotonic() + SECOND);
-	_exit(0);
+	loop(s, INT64_MAX); /* until the watching side is done, too */
 }
 
 static void run(const char *name, bool urgent, int n, int seconds, int rounds)
@@ -273,6 +273,7 @@ static void run(const char *name, bool urgent, int n, int seconds, int rounds)
 	mine.not_up = not_up(s);
 	if (read(p[0], &other, sizeof other) != sizeof other)
 		die("the answering side");
+	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	printf("%-8s %6d connections, 1 beat/s: watch %.2f %%  answer %.2f %%  both %.2f %% of a core, %.2f "
 	       "us a "

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench-refresh SOCKET NAME NODES TIMES: `get --update` of one metric of nodes NAME1 ... NAMEn in turn, through the
- *	master at SOCKET; how long each took.
- * bench-refresh floor HOPS TIMES: the same bytes through so many processes that only pass them on, and back: what
- *	the kernel takes for it. Hops are joined as those of the other are: a Unix socket first, TCP between, a pair of
- *	sockets last.
+/* bench-refresh SOCKET NAME NODES TIMES: `get --update` of one metric of nodes NAME1 ... NAMEn in turn,
+ *through the master at SOCKET; how long each took. bench-refresh floor HOPS TIMES: the same bytes through so
+ *many processes that only pass them on, and back: what the kernel takes for it. Hops are joined as those of
+ *the other are: a Unix socket first, TCP between, a pair of sockets last.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -67,14 +66,17 @@ static int compare(const void *a, const void *b)
 static void tell(double *ms, int n)
 {
 	qsort(ms, (size_t)n, sizeof *ms, compare);
-	printf("{\"median_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}\n", ms[n / 2], ms[n * 99 / 100], ms[n - 1]);
+	printf("{\"median_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}\n", ms[n / 2], ms[n * 99 / 100],
+	    ms[n - 1]);
 }
 
 static double ask(int fd, const char *node, int id, bool echoed)
 {
 	char query[300], end[60];
 	snprintf(query, sizeof query,
-	    "<monitor query=\"get\" id=\"%d\" node=\"%s\" monitor=\"host\" metric=\"load/1min\" update=\"yes\"/>", id, node);
+	    "<monitor query=\"get\" id=\"%d\" node=\"%s\" monitor=\"host\" metric=\"load/1min\" "
+	    "update=\"yes\"/>",
+	    id, node);
 	snprintf(end, sizeof end, echoed ? "/>" : "<end answer=\"%d\"", id);
 	double begun = now_ms();
 	put(fd, query);
@@ -122,7 +124,8 @@ static void tcp_pair(int fds[2])
 		die("listen");
 	getsockname(listener, (struct sockaddr *)&a, &(socklen_t){sizeof a});
 	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-	if (connect(fds[0], (struct sockaddr *)&a, sizeof a) < 0 || (fds[1] = accept(listener, NULL, NULL)) < 0)
+	if (connect(fds[0], (struct sockaddr *)&a, sizeof a) < 0 ||
+	    (fds[1] = accept(listener, NULL, NULL)) < 0)
 		die("connect");
 	for (int i = 0; i < 2; i++)
 		setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What TLS would take of vigiad's memory, before vigiad has it: preloaded, this makes what a node will need (a key and
- * a certificate, a context to accept and one to dial with, and one connection through both, TLS 1.3) and keeps it.
+/* What TLS would take of vigiad's memory, before vigiad has it: preloaded, this makes what a node will need
+ * (a key and a certificate, a context to accept and one to dial with, and one connection through both,
+ * TLS 1.3) and keeps it.
  */
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
@@ -70,5 +71,7 @@ __attribute__((constructor)) static void begin(void)
 	}
 	must(SSL_is_init_finished(client) && SSL_is_init_finished(server), "handshake");
 	char row[2000] = "";
-	must(SSL_write(client, row, sizeof row) == sizeof row && SSL_read(server, row, sizeof row) == sizeof row, "data");
+	must(SSL_write(client, row, sizeof row) == sizeof row &&
+		 SSL_read(server, row, sizeof row) == sizeof row,
+	    "data");
 }
