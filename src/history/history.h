@@ -17,7 +17,7 @@
  *
  * Who has sqlite3 and nothing else finds views there (times are UTC): `monitors`, `events`, `chunks` (what is
  * kept: node, monitor, from, to, periods, samples, step, bytes) and `means`: node, monitor, metric, unit,
- * from, to, mean, min, max, count, one row a metric and chunk, so every ten minutes at one period a second;
+ * from, to, mean, min, max, count, one row a metric and chunk, so every five minutes at one period a second;
  * count is of numbers, a text is its last. The newest minutes, in the journal still, and single samples only
  * this module reads.
  */

@@ -133,7 +133,7 @@ struct history {
 };
 
 enum {
-	ROWS_TARGET = 600,
+	ROWS_TARGET = 300,
 	ROWS_LEAST = 16,
 	CELLS_TARGET = 1 << 20,
 };
