@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
+#include "helper/orphans.h"
 #include "helper/sys.h"
 
 /* What monitors need to find their things; all else stays behind. */
@@ -50,16 +50,11 @@ static void execute(int dir, const char *name)
 		sys.execveat(dir, name, argv, envp, AT_SYMLINK_NOFOLLOW);
 }
 
-/* Killed, the helper could end nobody: so the kernel does, and no program lives on beside its successor. */
-static bool end_with(pid_t parent)
-{
-	return sys.prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
-}
-
 _Noreturn static void become(int dir, const char *name, int fd, int err, int status, pid_t parent)
 {
-	bool ok = end_with(parent) && sys.setpgid(0, 0) == 0 && reset_signals() == 0 && sys.dup2(fd, 0) == 0 && sys.dup2(fd, 1) == 1 &&
-	    sys.dup2(err, 2) == 2 && sys.chdir("/") == 0 && close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
+	bool ok = orphans_prevent(parent) && sys.setpgid(0, 0) == 0 && reset_signals() == 0 && sys.dup2(fd, 0) == 0 &&
+	    sys.dup2(fd, 1) == 1 && sys.dup2(err, 2) == 2 && sys.chdir("/") == 0 &&
+	    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
 
 	if (ok)
 		execute(dir, name);

@@ -2,12 +2,12 @@
 #include "helper/serve.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "helper/orphans.h"
 #include "helper/program.h"
 #include "helper/sys.h"
 #include "os/clock.h"
@@ -128,21 +128,30 @@ static int take_fd(struct msghdr *message)
 	return fd;
 }
 
-static int receive(struct server *s)
+/* 1: *ret, and in *ret_fd the descriptor that came along or -1, which is the caller's; 0: nothing now. */
+static int take_request(int socket, struct helper_request *ret, int *ret_fd)
 {
-	struct helper_request q;
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-	struct iovec bytes = {.iov_base = &q, .iov_len = sizeof q};
+	struct iovec bytes = {.iov_base = ret, .iov_len = sizeof *ret};
 	/* CMSG_LEN: no room for a second descriptor, which the kernel then drops, with MSG_CTRUNC. */
 	struct msghdr message = {
 	    .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN(sizeof(int))};
 
-	ssize_t n = sys.recvmsg(s->socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = sys.recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
-	int fd = take_fd(&message);
-	bool whole = n == sizeof q && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
-	int r = n == 0 ? -EPIPE : whole ? handle(s, &q, fd) : -EPROTO;
+	*ret_fd = take_fd(&message);
+	bool whole = n == sizeof *ret && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+	return n == 0 ? -EPIPE : whole ? 1 : -EPROTO;
+}
+
+static int receive(struct server *s)
+{
+	struct helper_request q;
+	int fd = -1, r = take_request(s->socket, &q, &fd);
+
+	if (r > 0)
+		r = handle(s, &q, fd);
 	if (fd >= 0)
 		close(fd);
 	return r;
@@ -214,29 +223,14 @@ static void end_programs(struct server *s, int signal, int ms)
 	}
 }
 
-/* Daemons that programs made: no group of ours, but as their subreaper we are their parent now. */
-static bool kill_adopted(struct server *s)
-{
-	int pid, n = 0;
-	FILE *f = fopen("/proc/thread-self/children", "re");
-
-	for (; f && fscanf(f, "%d", &pid) == 1; n++)
-		kill(pid, SIGKILL);
-	if (f)
-		fclose(f);
-	reap_children(s);
-	return n > 0;
-}
-
 static void end_all(struct server *s)
 {
 	close(s->socket);
 	s->socket = -1;
 	end_programs(s, SIGTERM, TERM_MS);
 	end_programs(s, SIGKILL, KILL_MS);
-	/* Killing one may hand us its children. */
-	for (int ms = 0; ms < KILL_MS && kill_adopted(s); ms += STEP_MS)
-		poll(NULL, 0, STEP_MS);
+	/* Daemons that programs made: no group of ours, but as their subreaper we are their parent now. */
+	orphans_end();
 }
 
 int serve(int socket, const struct entries *entries)
