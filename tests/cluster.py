@@ -124,11 +124,13 @@ class Daemon:
                     todo += more
         return found
 
+    @staticmethod
+    def name_of(pid):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+
     def child(self, name):
-        for pid in self.children():
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
-                if f.read().strip() == name:
-                    return pid
+        return next((pid for pid in self.children() if self.name_of(pid) == name), None)
 
     def memory(self):
         with open(f"/proc/{self.pid}/smaps_rollup") as f:

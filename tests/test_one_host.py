@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One daemon, alone: node and master of itself."""
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +10,8 @@ import pytest
 
 from cluster import Daemon, PREFIX, wait_for
 from hmon_peer import Client, Connection, HmonError, Metric, Monitor
+from tracer import Tracer
+
 
 def free_port():
     with socket.socket() as s:
@@ -88,7 +89,7 @@ def has_ended(pid):
     try:
         with open(f"/proc/{pid}/stat") as f:
             return f.read().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
@@ -97,28 +98,79 @@ def test_a_killed_helper_is_replaced_and_its_monitors_live_once(daemon):
     first, helper = wait_for(lambda: d.child("host"), 5), d.child("vigia-helper")
     os.kill(helper, signal.SIGKILL)
     wait_for(lambda: d.child("host") not in (None, first), 5, "another host monitor")
-    wait_for(lambda: has_ended(first), 5, "the first one's end")
+    assert not os.path.exists(f"/proc/{first}"), "ended and reaped before there is another"
     assert not os.path.exists(f"/proc/{helper}"), "reaped"
-    assert "signal 9" in events(d, "helper-lost")[0].text and events(d, "helper-found")
+    assert [d.name_of(p) for p in d.children()].count("host") == 1
+    assert "vigia-helper was ended by signal 9" in events(d, "helper-lost")[0].text and events(d, "helper-found")
     wait_for(lambda: d.vigia("status", "--brief", check=False).returncode == 0, 10, "nothing wrong any more")
 
 
-def test_while_there_is_no_helper_status_says_so_and_why(tmp_path):
-    prefix = str(tmp_path / "prefix")
-    shutil.copytree(PREFIX, prefix, symlinks=True)
-    program = f"{prefix}/libexec/vigia/vigia-helper"
-    d = Daemon(str(tmp_path), "listen = {}\nmonitor host { }\n", prefix=prefix).start()
-    try:
-        wait_for(lambda: d.child("host"), 5)
-        os.rename(program, program + ".away")
+def test_while_it_serves_it_makes_no_process_and_executes_nothing(daemon):
+    d = daemon()
+    first = wait_for(lambda: d.child("host"), 5)
+    with Tracer(d.pid) as seen:
+        os.kill(first, signal.SIGKILL)
+        second = wait_for(lambda: d.child("host") not in (None, first) and d.child("host"), 5, "the monitor again")
         os.kill(d.child("vigia-helper"), signal.SIGKILL)
-        wait_for(lambda: "can't be started" in status(d), 5, "the cause")
-        assert program in status(d).replace("/sbin/..", "") and "No such file" in status(d)
-        os.rename(program + ".away", program)
-        wait_for(lambda: d.child("host"), 5, "the monitor again")
-        wait_for(lambda: "helper" not in status(d), 5)
-    finally:
-        d.stop()
+        wait_for(lambda: d.child("host") not in (None, second), 5, "the monitor again, of another helper")
+        d.vigia("reload")
+        wait_for(lambda: d.vigia("history", "n1/host/load/1min", check=False).returncode == 0, 5, "something kept")
+        os.kill(d.pid, signal.SIGHUP)
+        wait_for(lambda: d.read_log().count("configuration taken") == 2, 5)
+        os.kill(d.child("vigia-keeper"), signal.SIGKILL)
+        wait_for(lambda: "vigia-keeper" in status(d), 5)
+    assert [kind for _, kind in seen.events if kind != "thread"] == []
+
+
+def kill_helper(d, times):
+    """Each time it takes twice as long until there is another one."""
+    for _ in range(times):
+        helper = wait_for(lambda: d.child("vigia-helper"), 5)
+        os.kill(helper, signal.SIGKILL)
+        wait_for(lambda: d.child("vigia-helper") != helper, 5)
+
+
+def test_while_there_is_no_helper_status_says_so_and_why_and_the_end_comes_at_once(daemon):
+    d = daemon()
+    kill_helper(d, 5)
+    wait_for(lambda: "vigia-helper was ended by signal 9" in status(d), 2, "the cause")
+    assert "started again" in status(d)
+    keeper, begun = d.child("vigia-keeper"), time.monotonic()
+    assert not d.child("vigia-helper")
+    assert d.stop() == 0
+    assert time.monotonic() - begun < 1.5, "without the rest of the 3.2 s until there is another"
+    assert has_ended(keeper)
+
+
+@pytest.mark.parametrize("losses", (0, 3))
+def test_when_it_is_killed_all_that_it_started_ends(daemon, losses):
+    d = daemon()
+    wait_for(lambda: d.child("host"), 5)
+    kill_helper(d, losses)
+    everyone = d.children()
+    assert everyone
+    d.kill()
+    wait_for(lambda: all(has_ended(p) for p in everyone), 5, "the end of all")
+
+
+def test_without_a_keeper_it_goes_on_and_says_what_to_do(daemon):
+    d = daemon()
+    wait_for(lambda: d.child("host"), 5)
+    keeper, everyone = d.child("vigia-keeper"), d.children()
+    with d.client() as c, Monitor(d.socket, "mine", LOAD, period=1000).connect() as m:
+        own = wait_for(lambda: c.get(monitor="vigia"), 5)[0].sequence
+        os.kill(keeper, signal.SIGKILL)
+        wait_for(lambda: all(has_ended(p) for p in everyone), 5, "the end of all that was started")
+        wait_for(lambda: "systemctl restart vigiad" in status(d), 5, "what to do")
+        assert "vigia-keeper was ended by signal 9" in status(d)
+        assert not d.children() and not os.path.exists(f"/proc/{keeper}"), "reaped"
+        d.vigia("reload")
+        m.send({"load/1min": 3})
+        wait_for(lambda: c.get("load/1min", monitor="mine").one().number("load/1min") == 3, 5, "who connects by himself")
+        wait_for(lambda: c.get(monitor="vigia").one().sequence > own, 8, "the daemon's own data")
+    assert len(events(d, "helper-lost")) == 1 and not events(d, "helper-found")
+    assert not d.children()
+    assert d.stop() == 0
 
 
 WRONG = """listen = {}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A run of the helper's life, in which the first, second, third ... system call fails, until none is left to fail.
  * Whatever fails: each START is answered or the helper ends, who was told STARTED is told ENDED or the helper ends,
- * and in the end no program is left. */
+ * and in the end no program is left. The same with its keeper, where LOST may take the place of any answer and READY
+ * follows it, or all of it ends. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "helper/entries.h"
+#include "helper/keeper.h"
 #include "helper/serve.h"
 #include "helper/sys.h"
 #include "os/helper_wire.h"
@@ -36,7 +38,7 @@ static struct sys real;
 
 static bool fails(size_t call)
 {
-	if (--fault->countdown != 0)
+	if (__atomic_sub_fetch(&fault->countdown, 1, __ATOMIC_RELAXED) != 0)
 		return false;
 	fault->failed = 1;
 	fault->calls[call]++;
@@ -61,7 +63,12 @@ FAULT(pipe2, int, (int fds[2], int flags), (fds, flags))
 FAULT(fork, pid_t, (void), ())
 static int fault_prctl(int option, ...)
 {
-	return fails(INDEX(prctl)) ? -1 : real.prctl(option, SIGKILL); /* PR_SET_PDEATHSIG is all that is asked */
+	va_list ap;
+
+	va_start(ap, option);
+	unsigned long argument = va_arg(ap, unsigned long);
+	va_end(ap);
+	return fails(INDEX(prctl)) ? -1 : real.prctl(option, argument, 0UL, 0UL, 0UL);
 }
 FAULT(setpgid, int, (pid_t pid, pid_t group), (pid, group))
 FAULT(dup2, int, (int from, int to), (from, to))
@@ -75,25 +82,36 @@ FAULT(recvmsg, ssize_t, (int fd, struct msghdr *m, int flags), (fd, m, flags))
 FAULT(send, ssize_t, (int fd, const void *bytes, size_t n, int flags), (fd, bytes, n, flags))
 FAULT(read, ssize_t, (int fd, void *bytes, size_t n), (fd, bytes, n))
 FAULT(waitid, int, (idtype_t type, id_t id, siginfo_t *info, int options), (type, id, info, options))
+FAULT(waitpid, pid_t, (pid_t pid, int *status, int options), (pid, status, options))
 FAULT(kill, int, (pid_t pid, int signal), (pid, signal))
+
+/* The keeper's back-off is the one wait for one descriptor. */
+static int hasty_poll(struct pollfd *fds, nfds_t n, int ms)
+{
+	return fault_poll(fds, n, n == 1 ? 2 : ms);
+}
 
 static const struct sys faulty = {fault_open, fault_fstat, fault_fstatat, fault_pipe2, fault_fork, fault_prctl, fault_setpgid,
     fault_dup2, fault_chdir, fault_execveat, fault_sigprocmask, fault_signalfd, fault_poll, fault_recvmsg, fault_send, fault_read,
-    fault_waitid, fault_kill};
+    fault_waitid, fault_waitpid, fault_kill};
 
-_Noreturn static void be_helper(int socket)
+typedef int body_fn(int socket, const struct entries *entries);
+
+_Noreturn static void be_helper(int socket, body_fn *body)
 {
 	struct entries e = {0};
 
 	sys = faulty;
+	if (body == keeper_run)
+		sys.poll = hasty_poll;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	int r = entries_add(&e, "/bin");
 	if (r == 0)
-		r = serve(socket, &e);
+		r = body(socket, &e);
 	_exit(r < 0 ? 1 : 0);
 }
 
-static pid_t start_helper(int *ret_socket)
+static pid_t start_helper(body_fn *body, int *ret_socket)
 {
 	int pair[2];
 
@@ -101,7 +119,7 @@ static pid_t start_helper(int *ret_socket)
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(pair[0]);
-		be_helper(pair[1]);
+		be_helper(pair[1], body);
 	}
 	close(pair[1]);
 	*ret_socket = pair[0];
@@ -167,7 +185,7 @@ static void one_life(int nth, int error)
 
 	*fault = (typeof(*fault)){.countdown = nth, .error = error};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, program), 0);
-	pid_t helper = start_helper(&socket);
+	pid_t helper = start_helper(serve, &socket);
 	live(socket, program[1], &pid);
 	close(socket);
 	assert_int_equal(waitpid(helper, &status, 0), helper);
@@ -178,30 +196,225 @@ static void one_life(int nth, int error)
 	close(program[1]);
 }
 
-static void whatever_fails_nothing_is_left(void **state)
+/* --- with a keeper ---------------------------------------------------------------------------------------------- */
+
+static pid_t worker_of(pid_t keeper)
+{
+	char path[64];
+	int pid = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)keeper, (int)keeper);
+	FILE *f = fopen(path, "r");
+	if (f && fscanf(f, "%d", &pid) != 1)
+		pid = 0;
+	if (f)
+		fclose(f);
+	return pid;
+}
+
+/* False: it ended instead. */
+static bool hear_ready(int socket)
+{
+	struct helper_answer a;
+
+	while (hear(socket, &a)) {
+		if (a.kind == HELPER_MSG_READY)
+			return true;
+		assert_int_equal(a.kind, HELPER_MSG_LOST);
+	}
+	return false;
+}
+
+/* READY; START of cat; STARTED; the worker killed; LOST; and again. */
+static void live_and_die(int socket, int program, pid_t keeper)
+{
+	struct helper_answer a;
+
+	for (int i = 0; i < 3 && hear_ready(socket); i++) {
+		say(socket, HELPER_MSG_START, "cat", program);
+		if (!hear(socket, &a))
+			return;
+		if (a.kind == HELPER_MSG_LOST)
+			continue;
+		assert_int_equal(a.kind, HELPER_MSG_STARTED);
+		pid_t worker = worker_of(keeper);
+		if (worker > 0)
+			kill(worker, SIGKILL);
+	}
+}
+
+/* All that it leaves is ours to reap; nothing of that lives. */
+static void await_nobody(void)
+{
+	int r = 0;
+
+	for (int ms = 0; ms < 8000 && r >= 0; ms += 2) {
+		while ((r = waitpid(-1, NULL, WNOHANG)) > 0)
+			;
+		poll(NULL, 0, r < 0 ? 0 : 2);
+	}
+	assert_int_equal(r, -1);
+}
+
+static void one_kept_life(int nth, int error)
+{
+	int socket, program[2];
+
+	*fault = (typeof(*fault)){.countdown = nth, .error = error};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, program), 0);
+	pid_t keeper = start_helper(keeper_run, &socket);
+	live_and_die(socket, program[1], keeper);
+	close(socket);
+	await_nobody();
+	close(program[0]);
+	close(program[1]);
+}
+
+/* --- what fails ------------------------------------------------------------------------------------------------- */
+
+static int seen[CALLS];
+
+static void fail_each(void one(int nth, int error))
 {
 	static const int errors[] = {ENOMEM, EIO};
-	int seen[CALLS] = {0};
 
-	real = sys;
 	for (size_t e = 0; e < sizeof errors / sizeof *errors; e++) {
 		int nth = 0;
 		do {
-			one_life(++nth, errors[e]);
+			one(++nth, errors[e]);
 			for (int i = 0; i < CALLS; i++)
 				seen[i] += fault->calls[i];
 		} while (fault->failed && nth < 1000);
 		assert_true(nth > 20);
 	}
+}
+
+static void whatever_fails_nothing_is_left(void **state)
+{
+	fail_each(one_life);
+}
+
+static void whatever_fails_the_keeper_leaves_nothing(void **state)
+{
+	fail_each(one_kept_life);
+}
+
+static void each_call_was_made(void **state)
+{
 	for (int i = 0; i < CALLS; i++)
 		if (!seen[i])
 			fail_msg("call %d of struct sys was never made", i);
 }
 
+/* --- how long the keeper waits ---------------------------------------------------------------------------------- */
+
+enum { WAITS = 12 };
+static const int expected_ms[WAITS] = {200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000, 60000};
+
+static struct {
+	int forks, forks_that_work, waits, lost;
+	int ms[WAITS];
+} played;
+
+static pid_t play_fork(void)
+{
+	errno = EAGAIN;
+	return ++played.forks <= played.forks_that_work ? 100000 + played.forks : -1;
+}
+
+static pid_t play_waitpid(pid_t pid, int *status, int options)
+{
+	*status = SIGSEGV;
+	return 100000 + played.forks;
+}
+
+static ssize_t play_send(int fd, const void *bytes, size_t n, int flags)
+{
+	const struct helper_answer *a = bytes;
+
+	assert_int_equal(a->kind, HELPER_MSG_LOST);
+	assert_int_equal(a->result, SIGSEGV);
+	played.lost++;
+	return (ssize_t)n;
+}
+
+/* vigiad closes in the last one. */
+static int play_poll(struct pollfd *fds, nfds_t n, int ms)
+{
+	played.ms[played.waits++] = ms;
+	return played.waits == WAITS;
+}
+
+static ssize_t play_recvmsg(int fd, struct msghdr *message, int flags)
+{
+	errno = EAGAIN;
+	return -1;
+}
+
+static int play_prctl(int option, ...)
+{
+	return 0;
+}
+
+static int play_sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+	return 0;
+}
+
+static int play(int forks_that_work)
+{
+	struct entries none = {0};
+
+	played = (typeof(played)){.forks_that_work = forks_that_work};
+	sys.fork = play_fork;
+	sys.waitpid = play_waitpid;
+	sys.send = play_send;
+	sys.poll = play_poll;
+	sys.recvmsg = play_recvmsg;
+	sys.prctl = play_prctl;
+	sys.sigprocmask = play_sigprocmask;
+	int r = keeper_run(-1, &none);
+	sys = real;
+	return r;
+}
+
+static void the_keeper_waits_longer_each_time(void **state)
+{
+	assert_int_equal(play(WAITS), 0);
+	assert_int_equal(played.lost, WAITS);
+	assert_memory_equal(played.ms, expected_ms, sizeof expected_ms);
+}
+
+static void a_worker_that_can_not_be_forked_is_tried_again_but_for_the_first(void **state)
+{
+	assert_int_equal(play(1), 0);
+	assert_int_equal(played.lost, 1);
+	assert_int_equal(played.forks, WAITS);
+	assert_memory_equal(played.ms, expected_ms, sizeof expected_ms);
+	assert_int_equal(play(0), -EAGAIN);
+	assert_int_equal(played.waits, 0);
+}
+
+static void after_a_minute_of_life_the_wait_is_the_first_again(void **state)
+{
+	assert_int_equal(keeper_backoff_ms(60000, 59999999999), 60000);
+	assert_int_equal(keeper_backoff_ms(60000, 60000000001), 200);
+	assert_int_equal(keeper_backoff_ms(0, 0), 200);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(whatever_fails_nothing_is_left)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(whatever_fails_nothing_is_left),
+	    cmocka_unit_test(whatever_fails_the_keeper_leaves_nothing),
+	    cmocka_unit_test(each_call_was_made),
+	    cmocka_unit_test(the_keeper_waits_longer_each_time),
+	    cmocka_unit_test(a_worker_that_can_not_be_forked_is_tried_again_but_for_the_first),
+	    cmocka_unit_test(after_a_minute_of_life_the_wait_is_the_first_again),
+	};
 
+	real = sys;
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	fault = mmap(NULL, sizeof *fault, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	return cmocka_run_group_tests_name("helper-fault", tests, NULL, NULL);
 }

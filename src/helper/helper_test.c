@@ -343,19 +343,141 @@ static void opening_says_what_is_wrong(void **state)
 	buf_release(&why);
 }
 
-static void nonsense_ends_the_helper(void **state)
+/* The one that serves: the keeper's only child. */
+static pid_t worker_of(const struct helper *h)
+{
+	char path[64];
+	int pid = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)helper_pid(h), (int)helper_pid(h));
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	return pid;
+}
+
+static void lose_worker(struct helper *h)
+{
+	assert_int_equal(kill(worker_of(h), SIGKILL), 0);
+	struct helper_notice n = await(h);
+	assert_int_equal(n.kind, HELPER_LOST);
+	assert_true(WIFSIGNALED(n.result) && WTERMSIG(n.result) == SIGKILL);
+}
+
+static void assert_serves(struct helper *h, uint32_t id)
+{
+	int pid, fd = start(h, id, "cat", &pid);
+
+	assert_true(pid > 0);
+	close(fd);
+	struct helper_notice n = await(h);
+	assert_int_equal(n.kind, HELPER_ENDED);
+	assert_int_equal(n.id, id);
+}
+
+static void assert_comm(pid_t pid, const char *name)
+{
+	char path[64], line[32] = "";
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	assert_non_null(fgets(line, sizeof line, f));
+	fclose(f);
+	assert_string_equal(strtok(line, "\n"), name);
+}
+
+static void a_worker_that_dies_leaves_nobody_and_has_a_successor(void **state)
 {
 	struct helper *h = open_helper();
+	char line[64] = "";
+	int pid, other, child, daemon, fd = start(h, 1, "litter", &pid);
+
+	assert_int_equal(await(h).kind, HELPER_ENDED);
+	assert_true(read(fd, line, sizeof line - 1) > 0);
+	assert_int_equal(sscanf(line, "%d %d", &child, &daemon), 2);
+	int cat = start(h, 2, "cat", &other);
+	assert_comm(helper_pid(h), "vigia-keeper");
+	assert_comm(worker_of(h), "vigia-helper");
+	lose_worker(h);
+	/* Not "soon": whoever hears of it may start the same again. */
+	assert_int_equal(kill(other, 0), -1);
+	assert_int_equal(kill(daemon, 0), -1);
+	assert_int_equal(await(h).kind, HELPER_READY);
+	assert_comm(worker_of(h), "vigia-helper");
+	assert_serves(h, 2);
+	close(fd);
+	close(cat);
+	helper_close(h);
+}
+
+static void what_nobody_heard_is_dropped(void **state)
+{
+	struct helper *h = open_helper();
+	int pair[2];
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	lose_worker(h);
+	assert_int_equal(helper_start(h, 1, "cat", pair[1]), 0);
+	assert_int_equal(send(helper_fd(h), "nonsense", 8, 0), 8);
+	close(pair[1]);
+	assert_int_equal(await(h).kind, HELPER_READY);
+	assert_int_equal(read(pair[0], &byte, 1), 0);
+	assert_serves(h, 2);
+	close(pair[0]);
+	helper_close(h);
+}
+
+static void closing_does_not_wait_for_the_next_one(void **state)
+{
+	struct helper *h = open_helper();
+
+	for (int i = 0; i < 3; i++) {
+		lose_worker(h);
+		assert_int_equal(await(h).kind, HELPER_READY);
+	}
+	lose_worker(h); /* 1.6 s until the next */
+	int64_t from_ns = clock_mono_ns();
+	helper_close(h);
+	assert_true(clock_mono_ns() - from_ns < 1000000000);
+}
+
+static void the_keeper_ends_by_no_signal_but_kill(void **state)
+{
+	struct helper *h = open_helper();
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGUSR1};
+	int pid, fd = start(h, 1, "cat", &pid);
 	struct helper_notice n;
-	int r = 0;
+
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		assert_int_equal(kill(helper_pid(h), signals[i]), 0);
+	assert_serves(h, 2);
+	pid_t worker = worker_of(h);
+	assert_int_equal(kill(helper_pid(h), SIGKILL), 0);
+	struct pollfd p = {.fd = helper_fd(h), .events = POLLIN};
+	assert_int_equal(poll(&p, 1, 10000), 1);
+	assert_int_equal(helper_read(h, &n), -EPIPE);
+	assert_int_equal(helper_start(h, 3, "cat", fd), -EPIPE);
+	int status = helper_lost(h);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	for (int i = 0; i < 300 && (is_alive(pid) || is_alive(worker)); i++)
+		usleep(10000);
+	assert_false(is_alive(pid) || is_alive(worker));
+	close(fd);
+}
+
+static void nonsense_ends_the_worker(void **state)
+{
+	struct helper *h = open_helper();
 
 	assert_int_equal(send(helper_fd(h), "nonsense", 8, 0), 8);
-	for (int i = 0; i < 500 && r == 0; i++) {
-		usleep(10000);
-		r = helper_read(h, &n);
-	}
-	assert_int_equal(r, -EPIPE);
-	assert_int_equal(helper_start(h, 1, "cat", 0), -EPIPE);
+	struct helper_notice n = await(h);
+	assert_int_equal(n.kind, HELPER_LOST);
+	assert_true(WIFEXITED(n.result) && WEXITSTATUS(n.result) == 1);
+	assert_int_equal(await(h).kind, HELPER_READY);
+	assert_serves(h, 1);
 	helper_close(h);
 }
 
@@ -373,7 +495,11 @@ int main(void)
 	    cmocka_unit_test(programs_end_with_their_vigiad),
 	    cmocka_unit_test(no_more_than_a_limit),
 	    cmocka_unit_test(opening_says_what_is_wrong),
-	    cmocka_unit_test(nonsense_ends_the_helper),
+	    cmocka_unit_test(a_worker_that_dies_leaves_nobody_and_has_a_successor),
+	    cmocka_unit_test(what_nobody_heard_is_dropped),
+	    cmocka_unit_test(closing_does_not_wait_for_the_next_one),
+	    cmocka_unit_test(the_keeper_ends_by_no_signal_but_kill),
+	    cmocka_unit_test(nonsense_ends_the_worker),
 	};
 
 	return cmocka_run_group_tests_name("helper", tests, make_entries, remove_entries);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vigia-helper: starts programs for vigiad, which never forks (see os/helper_wire.h). Unprivileged: it has the
- * rights of its caller, and its programs can't gain any. */
+/* vigia-helper: starts programs for vigiad, which never forks once it serves (see os/helper_wire.h). Unprivileged: it
+ * has the rights of its caller, and its programs can't gain any. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "helper/entries.h"
-#include "helper/serve.h"
+#include "helper/keeper.h"
 #include "helper/sys.h"
 #include "os/helper_wire.h"
 
@@ -35,7 +34,6 @@ int main(int argc, char **argv)
 			return fail(r, r == -EPERM ? "%s: must belong to root or you, others must not write in it (%s)" : "%s: %s",
 			    argv[i + 1]);
 	}
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return fail(-errno, "%s: %s", "prctl");
-	return serve(HELPER_FD, &entries) < 0;
+	int r = keeper_run(HELPER_FD, &entries);
+	return r < 0 ? fail(r, "%s: %s", "can't keep a worker") : 0;
 }

@@ -157,6 +157,20 @@ static int receive(struct server *s)
 	return r;
 }
 
+int serve_nobody(int socket)
+{
+	struct helper_request q;
+	int r;
+
+	do {
+		int fd = -1;
+		r = take_request(socket, &q, &fd);
+		if (fd >= 0)
+			close(fd);
+	} while (r > 0 || r == -EPROTO);
+	return r;
+}
+
 static int open_signals(struct server *s)
 {
 	sigset_t heard;

@@ -8,4 +8,7 @@
  * program end. 0, or the negative errno that ended it. */
 int serve(int socket, const struct entries *entries);
 
+/* Drops what was asked for of one that is gone. 0; -EPIPE: the socket is closed; or another negative errno. */
+int serve_nobody(int socket);
+
 #endif

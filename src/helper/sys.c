@@ -7,4 +7,4 @@
 #include <unistd.h>
 
 struct sys sys = {open, fstat, fstatat, pipe2, fork, prctl, setpgid, dup2, chdir, execveat, sigprocmask, signalfd, poll,
-    recvmsg, send, read, waitid, kill};
+    recvmsg, send, read, waitid, waitpid, kill};

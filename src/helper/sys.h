@@ -27,6 +27,7 @@ struct sys {
 	ssize_t (*send)(int fd, const void *bytes, size_t n, int flags);
 	ssize_t (*read)(int fd, void *bytes, size_t n);
 	int (*waitid)(idtype_t type, id_t id, siginfo_t *info, int options);
+	pid_t (*waitpid)(pid_t pid, int *status, int options);
 	int (*kill)(pid_t pid, int signal);
 };
 

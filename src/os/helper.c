@@ -95,7 +95,8 @@ static int await_ready(const struct helper *h, const char *program, struct buf *
 	int64_t deadline_ns = clock_mono_ns() + READY_MS * 1000000LL;
 	int r = 0;
 
-	while (r == 0) {
+	/* One that is lost has a successor. */
+	while (r == 0 || (r > 0 && a.kind == HELPER_MSG_LOST)) {
 		int64_t left_ms = (deadline_ns - clock_mono_ns()) / 1000000;
 		if (left_ms <= 0 || (poll(&p, 1, (int)left_ms) < 0 && errno != EINTR))
 			r = left_ms <= 0 ? -ETIMEDOUT : -errno;
@@ -224,15 +225,16 @@ int helper_signal(struct helper *h, uint32_t id, int signal)
 
 int helper_read(struct helper *h, struct helper_notice *ret_notice)
 {
+	static const enum helper_notice_kind kinds[] = {[HELPER_MSG_READY] = HELPER_READY,
+	    [HELPER_MSG_STARTED] = HELPER_STARTED, [HELPER_MSG_ENDED] = HELPER_ENDED, [HELPER_MSG_LOST] = HELPER_LOST};
 	struct helper_answer a;
 	int r = receive(h->fd, &a);
 
 	if (r <= 0)
 		return r;
-	if (a.kind != HELPER_MSG_STARTED && a.kind != HELPER_MSG_ENDED)
+	if (a.kind >= sizeof kinds / sizeof *kinds || !kinds[a.kind] || (a.kind == HELPER_MSG_READY && a.result < 0))
 		return -EPIPE;
-	struct helper_notice notice = {
-	    .kind = a.kind == HELPER_MSG_STARTED ? HELPER_STARTED : HELPER_ENDED, .id = a.id, .result = a.result};
+	struct helper_notice notice = {.kind = kinds[a.kind], .id = a.id, .result = a.result};
 	memcpy(notice.tail, a.tail, a.tail_size);
 	*ret_notice = notice;
 	return 1;

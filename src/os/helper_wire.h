@@ -4,13 +4,15 @@
  *
  *   vigiad                               helper
  *                                    <-  READY    result: 0, or negative errno with why in tail; it ends then
+ *                                    <-  LOST     result: wait status; its programs have ended, too. READY follows
  *   START   id, entry, one fd        ->
  *                                    <-  STARTED  id, result: process id or negative errno
  *   SIGNAL  id, signal               ->           no answer
  *                                    <-  ENDED    id, result: wait status, tail: end of its stderr
  *
- * A message of another size or kind, or a START without exactly one descriptor, ends the helper: only a broken
- * vigiad sends it.
+ * LOST is the keeper's word (helper/keeper.h), and a READY that says why there is none; all else is its worker's. A
+ * message of another size or kind, or a START without exactly one descriptor, ends the worker: only a broken vigiad
+ * sends it.
  */
 #ifndef VIGIA_OS_HELPER_WIRE_H
 #define VIGIA_OS_HELPER_WIRE_H
@@ -21,7 +23,14 @@
 
 enum { HELPER_FD = 3 };
 
-enum { HELPER_MSG_START = 1, HELPER_MSG_SIGNAL = 2, HELPER_MSG_READY = 3, HELPER_MSG_STARTED = 4, HELPER_MSG_ENDED = 5 };
+enum {
+	HELPER_MSG_START = 1,
+	HELPER_MSG_SIGNAL = 2,
+	HELPER_MSG_READY = 3,
+	HELPER_MSG_STARTED = 4,
+	HELPER_MSG_ENDED = 5,
+	HELPER_MSG_LOST = 6,
+};
 
 struct helper_request {
 	uint32_t kind;

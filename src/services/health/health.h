@@ -113,6 +113,8 @@ void supervise_notice(struct health *h, const struct helper_notice *n);
 /* The helper is gone, and all programs with it; there is one again. */
 void supervise_lost(struct health *h);
 void supervise_again(struct health *h);
+/* "ended with status 1: LAST_WORDS", "was ended by signal 9". */
+void supervise_describe_end(char *to, size_t size, int status, const char *last_words);
 const char *supervised_section(const struct supervised *s);
 const char *supervised_name(const struct supervised *s);
 void supervised_connected(struct supervised *s);
@@ -126,6 +128,7 @@ void supervise_problems(struct health *h, struct call *c);
 void supervise_stop(struct health *h);
 
 /* --- starter.c: vigia-helper, which starts them --- */
+/* Before it serves: the one process that vigiad makes. */
 int starter_open(struct starter **ret, const char *program, const char *const dirs[2], struct buf *why);
 /* Ends it and its programs; after the loop. */
 void starter_close(struct starter *s);

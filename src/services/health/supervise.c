@@ -194,7 +194,7 @@ static void remove_supervised(struct supervised *s)
 	uv_close((uv_handle_t *)&s->timer, on_closed);
 }
 
-static void describe_end(char *to, size_t size, int status, const char *last_words)
+void supervise_describe_end(char *to, size_t size, int status, const char *last_words)
 {
 	char how[64];
 	if (WIFEXITED(status))
@@ -213,7 +213,7 @@ static void supervise_ended(struct health *h, uint32_t id, int status, const cha
 	if (status < 0)
 		snprintf(s->why, sizeof s->why, "can't be started: %s", strerror(-status));
 	else
-		describe_end(s->why, sizeof s->why, status, last_words);
+		supervise_describe_end(s->why, sizeof s->why, status, last_words);
 	if (!*s->mistakes)
 		event_put(h, "monitor-ended", h->core->name, s->name, "program %s %s", s->program, s->why);
 	start_later(s);
