@@ -147,14 +147,19 @@ static void help_metrics(const struct hmon_monitor *m)
 	}
 }
 
+/* At least two blanks before what it is: a default that is a list has single ones in it. */
+static void help_option(const char *name, const char *fallback, const char *doc)
+{
+	printf("  %-14s %-12s  %s\n", name, fallback, doc);
+}
+
 static void help_options(const struct hmon_monitor *m)
 {
 	puts("\noptions, in its section of vigia.conf:");
-	printf("  %-12s %-12s %s\n", "period", m->period ? m->period : "1s",
-	    "between two measurements; 0: only when asked");
-	printf("  %-12s %-12s %s\n", "window", "0", "send gauges as means over this long; 0: as they are");
+	help_option("period", m->period ? m->period : "1s", "between two measurements; 0: only when asked");
+	help_option("window", "0", "send gauges as means over this long; 0: as they are");
 	for (const struct hmon_option *o = m->options; o && o->name; o++)
-		printf("  %-12s %-12s %s\n", o->name, o->fallback ? o->fallback : "", o->doc ? o->doc : "");
+		help_option(o->name, o->fallback ? o->fallback : "", o->doc ? o->doc : "");
 }
 
 static int help(const struct hmon_monitor *m)

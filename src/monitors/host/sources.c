@@ -61,8 +61,8 @@ static const struct hmon_metric softirq[] = {
 
 static const struct hmon_metric load[] = {
     {"1min", HMON_GAUGE, "1", 2, "mean number of tasks that ran, could or waited for a disk, over a minute"},
-    {"5min", HMON_GAUGE, "1", 2, "... over 5 minutes"},
-    {"15min", HMON_GAUGE, "1", 2, "... over 15 minutes"},
+    {"5min", HMON_GAUGE, "1", 2, "the same over 5 minutes"},
+    {"15min", HMON_GAUGE, "1", 2, "the same over 15 minutes"},
     {"running", HMON_GAUGE, "1", 0, "threads that run or could, now"},
     {"threads", HMON_GAUGE, "1", 0, "threads there are"},
     {"last_pid", HMON_GAUGE, "1", 0, "number given to the newest process"},
@@ -120,8 +120,8 @@ static const uint16_t disk_factors[] = {1, 1, SECTOR, 1, 1, 1, SECTOR, 1, 1, 1, 
 
 static const struct hmon_metric pressure[] = {
     {"10s", HMON_GAUGE, "%", 2, "share of the last 10 s in which tasks were held up"},
-    {"60s", HMON_GAUGE, "%", 2, "... of the last minute"},
-    {"300s", HMON_GAUGE, "%", 2, "... of the last 5 minutes"},
+    {"60s", HMON_GAUGE, "%", 2, "share of the last minute in which tasks were held up"},
+    {"300s", HMON_GAUGE, "%", 2, "share of the last 5 minutes in which tasks were held up"},
     {"total", HMON_COUNTER, "s", 6, "time in which tasks were held up"},
     {0},
 };
