@@ -231,6 +231,21 @@ def test_what_a_node_wants_no_more_leaves_its_masters_views_too(daemon):
     assert "node" in master.vigia("forget", "n/third", check=False).stderr, "that is the node's"
 
 
+def test_a_monitor_that_dies_on_its_node_is_gone_and_back_in_the_masters_events(daemon):
+    port = free_port()
+    master = daemon(f'listen = {{"127.0.0.1:{port}"}}\ndefault_monitors = false\n', name="m")
+    node = daemon(f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\n', name="n")
+
+    def told():
+        with master.client() as c:
+            return [e.event for e in c.events() if e.node == "n" and getattr(e, "monitor", "") == "host"]
+
+    wait_for(lambda: "host" in listed(master, "n"), 10)
+    assert told() == [], "that it came with its node says nothing new"
+    os.kill(node.child("host"), signal.SIGKILL)
+    wait_for(lambda: told() == ["monitor-gone", "monitor-connected"], 10)
+
+
 def listed(d, node):
     with d.client() as c:
         return {m.monitor for m in c.monitors(node=node)}

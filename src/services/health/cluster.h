@@ -30,6 +30,7 @@ struct monitor {
 	bool connected;	      /* to its node */
 	int64_t connected_ns; /* monotonic: since when */
 	bool told_late;	      /* the event has been given */
+	bool told_gone;	      /* likewise; by its node */
 	bool removed;	      /* its node wants it no more: in no live view; its history stays */
 	struct peer *link;    /* here, when it is ours */
 	struct config *config; /* NULL until it described itself */

@@ -248,7 +248,9 @@ static struct monitor *announced(struct link *l, struct health *h, const char *n
 	l->monitors[slot].follows = false;
 	m->connected = true;
 	m->connected_ns = clock_mono_ns();
-	m->told_late = m->removed = false;
+	if (m->told_gone)
+		event_put(h, "monitor-connected", n->name, m->name, "its node says so");
+	m->told_late = m->told_gone = m->removed = false;
 	return m;
 }
 
@@ -398,6 +400,7 @@ static int on_node(struct health *h, struct peer *p, struct link *l, const struc
 		if (m->removed)
 			return 0; /* on purpose */
 		event_put(h, "monitor-gone", l->node->name, m->name, "its node says so");
+		m->told_gone = true;
 	}
 	return 0;
 }
