@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The programs that the configuration names as monitors: started through the helper, started again when they end,
  * later each time they end soon. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,7 +202,10 @@ void supervise_describe_end(char *to, size_t size, int status, const char *last_
 		snprintf(how, sizeof how, "ended with status %d", WEXITSTATUS(status));
 	else
 		snprintf(how, sizeof how, "was ended by signal %d", WTERMSIG(status));
-	snprintf(to, size, "%s%s%s", how, *last_words ? ": " : "", last_words);
+	int n = (int)strlen(last_words);
+	while (n && isspace((unsigned char)last_words[n - 1]))
+		n--;
+	snprintf(to, size, "%s%s%.*s", how, n ? ": " : "", n, last_words);
 }
 
 static void supervise_ended(struct health *h, uint32_t id, int status, const char *last_words)
@@ -337,6 +341,6 @@ void supervise_problems(struct health *h, struct call *c)
 			each_line(s, s->mistakes, put_mistake, c);
 		else if (*s->why && !s->connected)
 			query_problem(c, "monitor-program", h->core->name, s->name,
-			    "program %s of monitor %s %s; it is tried again. Try it by hand: %s --once", s->program,
-			    s->name, s->why, s->program);
+			    "program %s of monitor %s %s; it is tried again within a minute. Try it by hand: %s --once",
+			    s->program, s->name, s->why, s->program);
 }
