@@ -315,6 +315,10 @@ static bool take_options(struct reading *r, const struct args *a)
 	r->rate = a->flags[RATE] != NULL;
 	if (!duration_option(a, STEP, &r->step))
 		return false;
+	if (r->raw && a->flags[STEP]) {
+		complain("--raw is each sample, without steps: leave out --step");
+		return false;
+	}
 	if (r->step < 1000000)
 		complain("--step is at least 1ms");
 	return r->step >= 1000000;
