@@ -215,6 +215,8 @@ static void take_conf(struct conf *fresh)
 	bool same_listen = same_addresses(&fresh->listen, &d.conf->listen) && !strcmp(fresh->socket, d.conf->socket);
 	if (strcmp(fresh->name, d.conf->name))
 		log_event(LOG_WARNING, "conf", "a new name takes a restart");
+	if (memcmp(&fresh->history, &d.conf->history, sizeof fresh->history))
+		log_event(LOG_WARNING, "conf", "what changed in history { } takes a restart");
 	struct health_options o = options_of(fresh, masters);
 	o.name = d.core.name;
 	o.history = d.health.options.history;
