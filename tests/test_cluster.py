@@ -215,7 +215,7 @@ def test_what_a_node_wants_no_more_leaves_its_masters_views_too(daemon):
 
     def shown():
         with master.client() as c:
-            return {m.monitor for m in c.monitors(node="n") if m.state == "current"}
+            return {m.monitor for m in c.monitors(node="n*") if m.node == "n" and m.state == "current"}
 
     wait_for(lambda: shown() == {"host", "vigia", "second", "third"}, 10, "all of n's at the master")
     node.configure(conf + 'monitor third { program = "host" }\n')

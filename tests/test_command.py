@@ -82,8 +82,18 @@ def test_a_pattern_that_fits_nothing_yet_is_waited_for(daemon):
             assert "n1/late/packets" in p.stdout.readline()
 
 
+def names_file():
+    try:
+        with open("/etc/hosts") as f:
+            return f.readlines()
+    except FileNotFoundError:
+        return []
+
+
 @pytest.mark.parametrize("at", ["localhost", "127.0.0.1", "127.0.0.1:", "::1", "[::1]", "[::1]:7660"])
 def test_a_host_without_a_port_means_the_usual_one(at):
+    if at == "localhost" and not any("localhost" in line.split() for line in names_file()):
+        pytest.skip("this machine has no such name")
     p = subprocess.run([VIGIA, "--at", at, "info"], capture_output=True, text=True, timeout=10)
     assert p.returncode == 0 or "port 7660" in p.stderr, p.stderr
 

@@ -219,7 +219,7 @@ def test_check_looks_at_masters_too(tmp_path):
     d = Daemon(str(tmp_path), 'insecure_network = true\nlisten = {}\nnode {\n\tmasters = {"nohost"}\n}\n')
     p = check(d)
     assert p.returncode == 1 and 'vigia.conf:5: masters: found "nohost", expected HOST:PORT' in p.stderr
-    d.configure('insecure_network = true\nlisten = {}\nnode {\n\tmasters = {"localhost:1", "no.such.invalid:7660"}\n}\n')
+    d.configure('insecure_network = true\nlisten = {}\nnode {\n\tmasters = {"127.0.0.1:1", "no.such.invalid:7660"}\n}\n')
     p = check(d)
     assert p.returncode == 1 and "vigia.conf:5: masters: no.such.invalid can't be found" in p.stderr
     assert len(p.stderr.splitlines()) == 1

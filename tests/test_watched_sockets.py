@@ -123,7 +123,7 @@ def test_100_mb_of_every_byte_value_arrive_whole_both_ways_at_once_past_readers_
         assert agree(watcher, answerer, 120) == 0
         sent, received = watcher.end()
         print(f"{network.__name__}: {sent} beats, {received} echoes")
-        assert (sent > 50 and received >= sent - 1) if transport == "urgent" else sent == 0
+        assert (sent > 5 and received >= sent - 1) if transport == "urgent" else sent == 0
 
 
 def pair_sent(way, first):
