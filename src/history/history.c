@@ -383,10 +383,12 @@ static void tell_trouble(struct history *h, const struct history_news *news, voi
 	pthread_mutex_unlock(&h->news_lock);
 	if (!news->trouble)
 		return;
-	if (t.began)
+	if (t.began && !t.now)
 		news->trouble(data, t.what, 0);
 	if (t.ended)
 		news->trouble(data, NULL, t.dropped);
+	if (t.began && t.now)
+		news->trouble(data, t.what, 0);
 }
 
 void history_dispatch(struct history *h, const struct history_news *news, void *data)

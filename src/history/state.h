@@ -74,6 +74,7 @@ struct trouble {
 	char what[320];
 	uint64_t dropped;
 	bool began, ended; /* to be told */
+	bool now;	   /* it began, or began again, after it ended */
 };
 
 /* Hash to position: open addressing, sizes powers of two. */

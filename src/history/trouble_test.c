@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "history/fixture_test.h"
+#include "history/state.h"
 
 enum { SHORT_KILLS = 20 };
 
@@ -272,6 +273,32 @@ static void a_migration_that_fails_leaves_the_file_as_it_was(void **state)
 	check_recorded_file(f);
 }
 
+/* --- how it is told --- */
+
+static void note_last(void *data, const char *what, uint64_t dropped)
+{
+	*(bool *)data = what;
+}
+
+static void begun_again_before_its_end_was_told_it_is_told_last(void **state)
+{
+	static const struct history_news news = {.trouble = note_last};
+	struct fixture *f = *state;
+	bool troubled = true;
+	open_it(f);
+	pthread_mutex_lock(&f->h->news_lock);
+	f->h->trouble = (struct trouble){.began = true, .ended = true, .now = true, .what = "once more"};
+	pthread_mutex_unlock(&f->h->news_lock);
+	history_dispatch(f->h, &news, &troubled);
+	assert_true(troubled);
+	pthread_mutex_lock(&f->h->news_lock);
+	f->h->trouble = (struct trouble){.began = true, .ended = true};
+	pthread_mutex_unlock(&f->h->news_lock);
+	history_dispatch(f->h, &news, &troubled);
+	assert_false(troubled);
+	close_it(f);
+}
+
 /* --- what sqlite3 users see --- */
 
 static void is_readable_with_sqlite3(void **state)
@@ -302,6 +329,7 @@ int main(void)
 	    test_of_it(refuses_newer_and_foreign_files),
 	    test_of_it(takes_over_a_file_of_version_1),
 	    test_of_it(a_migration_that_fails_leaves_the_file_as_it_was),
+	    test_of_it(begun_again_before_its_end_was_told_it_is_told_last),
 	    test_of_it(is_readable_with_sqlite3),
 	};
 	return cmocka_run_group_tests_name("history in trouble", tests, NULL, NULL);

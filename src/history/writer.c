@@ -191,7 +191,7 @@ static void trouble_begin(struct history *h, enum work work, const char *what)
 	h->troubled = true;
 	h->dropped_before = h->dropped;
 	pthread_mutex_lock(&h->news_lock);
-	h->trouble.began = true;
+	h->trouble.began = h->trouble.now = true;
 	snprintf(h->trouble.what, sizeof h->trouble.what, "%s", what);
 	pthread_mutex_unlock(&h->news_lock);
 	wake(h);
@@ -204,6 +204,7 @@ static void works(struct history *h, enum work work)
 	h->troubled = false;
 	pthread_mutex_lock(&h->news_lock);
 	h->trouble.ended = true;
+	h->trouble.now = false;
 	h->trouble.dropped = h->dropped - h->dropped_before;
 	pthread_mutex_unlock(&h->news_lock);
 	wake(h);
