@@ -377,6 +377,15 @@ def test_a_stranger_cannot_take_a_monitors_place(daemon):
     assert events(d, "stranger")
 
 
+def test_a_stranger_cannot_take_the_place_of_one_that_is_configured_and_not_there(daemon):
+    d = daemon('monitor host { period = "nonsense" }\n')
+    try:
+        Monitor(d.socket, "host", LOAD, period=1000).connect()
+        assert False, "taken in, and with a secret for the day when the right one is back"
+    except HmonError as e:
+        assert e.code == "stranger"
+
+
 def test_bad_values_are_refused_and_the_rest_goes_on(daemon):
     d = daemon()
     with Monitor(d.socket, "m", LOAD, period=0).connect() as m:

@@ -47,7 +47,7 @@ static int check_stranger(struct health *h, struct peer *p, const struct msg *co
 		return 0;
 	if (!registry_find(h->registry, "monitor", name)) {
 		struct monitor *m = names_find(&h->cluster.self->monitors, name);
-		return m && m->link ? -EACCES : 0;
+		return (m && m->link) || supervise_expects(h, name) ? -EACCES : 0;
 	}
 	return registry_check(h->registry, "monitor", name, secret) ? 0 : -EACCES;
 }
