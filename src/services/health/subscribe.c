@@ -127,8 +127,8 @@ void subscribe_period(struct health *h, struct monitor *m)
  * one of the lost. */
 static void catch_up(struct health *h, struct subscription *s)
 {
-	while (s->skipped_n && call_pending(s->call) < BEHIND) {
-		struct skipped *k = &s->skipped[s->skipped_n - 1];
+	for (size_t n = s->skipped_n; n && call_pending(s->call) < BEHIND; n--) {
+		struct skipped *k = &s->skipped[n - 1];
 		unsigned newest = k->n != 0;
 		k->n -= newest;
 		h->figures.subscription_skips -= newest;
