@@ -246,6 +246,33 @@ def test_a_monitor_that_dies_on_its_node_is_gone_and_back_in_the_masters_events(
     wait_for(lambda: told() == ["monitor-gone", "monitor-connected"], 10)
 
 
+def test_a_monitor_that_is_gone_still_is_no_news_when_its_node_comes_back(daemon):
+    port = free_port()
+    master = daemon(f'listen = {{"127.0.0.1:{port}"}}\ndefault_monitors = false\n', name="m")
+    node = daemon(f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\n', name="n")
+    state = lambda: next((m.state for m in master_monitors() if m.monitor == "mine"), None)
+
+    def master_monitors():
+        with master.client() as c:
+            return list(c.monitors(node="n"))
+
+    def told():
+        with master.client() as c:
+            return [e.event for e in c.events() if e.node == "n" and getattr(e, "monitor", "") == "mine"]
+
+    mine = Monitor(node.socket, "mine", [Metric("a")], period=0).connect()
+    mine.send({"a": 1})
+    wait_for(lambda: state() == "current", 10)
+    mine.close()
+    wait_for(lambda: state() == "gone", 10)
+    node.stop()
+    wait_for(lambda: state() == "old", 10)
+    node.start()
+    wait_for(lambda: state() == "gone", 10)
+    with Monitor(node.socket, "mine", [Metric("a")], period=0, secret=mine.secret).connect():
+        wait_for(lambda: told() == ["monitor-gone", "monitor-connected"], 10)
+
+
 def listed(d, node):
     with d.client() as c:
         return {m.monitor for m in c.monitors(node=node)}

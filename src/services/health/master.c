@@ -248,9 +248,7 @@ static struct monitor *announced(struct link *l, struct health *h, const char *n
 	l->monitors[slot].follows = false;
 	m->connected = true;
 	m->connected_ns = clock_mono_ns();
-	if (m->told_gone)
-		event_put(h, "monitor-connected", n->name, m->name, "its node says so");
-	m->told_late = m->told_gone = m->removed = false;
+	m->told_late = m->removed = false;
 	return m;
 }
 
@@ -397,8 +395,8 @@ static int on_node(struct health *h, struct peer *p, struct link *l, const struc
 	if (m && msg_get_flag(stanza, "gone")) {
 		m->connected = false;
 		m->removed = msg_get_flag(stanza, "removed");
-		if (m->removed)
-			return 0; /* on purpose */
+		if (m->removed || m->told_gone)
+			return 0; /* on purpose; or said again, as behind each announcement */
 		event_put(h, "monitor-gone", l->node->name, m->name, "its node says so");
 		m->told_gone = true;
 	}

@@ -141,10 +141,20 @@ static void open_history(struct health *h)
 
 /* --- each second --- */
 
+/* Not at its announcement, which is of its config: that it is gone still is said behind it. */
+static void tell_back(struct health *h, struct monitor *m)
+{
+	if (!m->told_gone || !m->connected)
+		return;
+	m->told_gone = false;
+	event_put(h, "monitor-connected", m->node->name, m->name, "its node says so");
+}
+
 static void check_monitors(struct health *h, struct node *n, int64_t now_ns)
 {
 	for (size_t i = 0; i < n->monitors.n; i++) {
 		struct monitor *m = n->monitors.things[i];
+		tell_back(h, m);
 		if (m->told_late || !m->arrived_ns || monitor_state(m, now_ns) != MONITOR_LATE ||
 		    !monitor_is_overdue(m, n->awake_ns, now_ns))
 			continue;
