@@ -220,6 +220,52 @@ def test_who_answers_at_a_masters_address_cannot_harm_a_node(daemon):
             assert d.answers()
 
 
+def registrations(listening):
+    """A false master: each connection with the life that the node gives, once it has registered."""
+    listening.settimeout(40)
+    while True:
+        c = listening.accept()[0]
+        c.settimeout(10)
+        c.sendall(b'<hmon version="1" role="vigiad" name="evil">')
+        came = b""
+        while not (boot := re.search(rb'boot="(\d+)"', came)):
+            came += c.recv(65536)
+        yield c, int(boot[1])
+
+
+def test_a_master_that_makes_lives_up_leaves_some_for_those_to_come(daemon):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        d = daemon(f'listen = {{}}\nmonitor host {{ }}\nnode {{ masters = {{"127.0.0.1:{s.getsockname()[1]}"}} }}\n')
+        lives, known = registrations(s), []
+        for told in (2**63 - 1, 2**63 - 2, 2**62 - 2):
+            c, boot = next(lives)
+            known.append(boot)
+            c.sendall(b'<node answer="1" boot="%d"/><error answer="1" code="old-boot"/></hmon>' % told)
+            c.close()
+        for _ in range(2):
+            c, boot = next(lives)
+            known.append(boot)
+            c.close()
+            d.stop()
+            d.start()
+        assert known == sorted(known) and known[-1] < 2**63 - 1, known
+
+
+def test_a_master_that_says_all_again_and_again_is_heard_once(daemon):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        d = daemon(f'listen = {{}}\nmonitor host {{ }}\nnode {{ masters = {{"127.0.0.1:{s.getsockname()[1]}"}} }}\n')
+        lives = registrations(s)
+        c, boot = next(lives)
+        later = [b'<node answer="1" secret="%032d" boot="%d"/>' % (i, boot + 2**40 * i) for i in range(1, 1000)]
+        c.sendall(b"".join(later) + b'<end answer="1"/>' * 1000 + b"".join(later) + b"</hmon>")
+        c.close()
+        c, again = next(lives)
+        c.close()
+        assert again == boot + 2**40 + 1, "the first was believed, and none after it"
+        with d.client() as client:
+            assert len([e for e in client.events() if e.event == "master-found"]) == 1
+
+
 def test_times_ten_years_back_are_taken_as_they_are(target):
     then = time.time_ns() - 10 * 365 * 86400 * 10**9
     with Monitor(target.daemon.socket, "old", [Metric("a")], period=0).connect() as m:

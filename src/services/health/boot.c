@@ -19,7 +19,7 @@ static int64_t read_last(const char *path)
 		last = 0;
 	if (f)
 		fclose(f);
-	return last;
+	return last < INT64_MAX ? last : 0;
 }
 
 static int64_t later(int64_t a, int64_t b)

@@ -234,6 +234,9 @@ int self_start(struct health *h);
 void self_stop(struct health *h);
 
 /* --- boot.c --- */
+/* Half of all there are, as a clock the year 2116: who says a later one is mistaken or means ill, and were it believed
+ * none would be left for the lives to come. */
+#define BOOT_BELIEVED (INT64_MAX / 2)
 /* A number for this life: later than all before in this state directory, than `after`, and on disk. */
 int64_t boot_next(const char *directory, int64_t after);
 

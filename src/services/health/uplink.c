@@ -275,7 +275,7 @@ static void forget_connection(struct uplink *u)
 	cursors_forget_connection(u);
 	uv_timer_stop(&u->send);
 	u->peer = NULL;
-	u->registered = false;
+	u->registered = u->told = false;
 }
 
 enum { OLD = sizeof((struct uplink *)0)->old / sizeof(struct peer *) };
@@ -417,7 +417,7 @@ static void take_rules(struct uplink *u, const struct msg *m)
 static void take_later_boot(struct uplink *u, int64_t seen)
 {
 	struct health *h = u->health;
-	if (seen < h->boot || seen == INT64_MAX)
+	if (seen < h->boot || seen > BOOT_BELIEVED)
 		return;
 	h->boot = boot_next(h->options.state_directory, seen);
 	u->wait_ms = RETRY_FIRST_MS;
@@ -465,6 +465,21 @@ static void on_error(struct uplink *u, const struct msg *m)
 	log_event(LOG_ERR, "uplink", "master %s: %s", u->address, u->why);
 }
 
+/* Once a connection: said again and again it would keep us busy with our disk and our events. */
+static void on_registration(struct uplink *u, const struct msg *m)
+{
+	if (u->registered)
+		return;
+	if (!strcmp(m->name, "monitor"))
+		cursors_position(u, m);
+	else if (!strcmp(m->name, "end"))
+		on_registered(u);
+	else if (!strcmp(m->name, "node") && !u->told) {
+		u->told = true;
+		on_node(u, m);
+	}
+}
+
 static int on_answer(struct peer *p, const struct msg *m)
 {
 	struct uplink *u = p->owner;
@@ -474,14 +489,10 @@ static int on_answer(struct peer *p, const struct msg *m)
 	msg_get_int(m, "answer", &id);
 	if (!strcmp(m->name, "error"))
 		on_error(u, m);
-	else if (!strcmp(m->name, "node"))
-		on_node(u, m);
-	else if (!strcmp(m->name, "monitor"))
-		cursors_position(u, m);
 	else if (!strcmp(m->name, "config"))
 		cursors_known(u, id, msg_get_flag(m, "known"));
-	else if (!strcmp(m->name, "end") && id == REGISTER_QUERY)
-		on_registered(u);
+	else if (id == REGISTER_QUERY)
+		on_registration(u, m);
 	return 0;
 }
 
