@@ -273,6 +273,20 @@ def test_a_monitor_that_is_gone_still_is_no_news_when_its_node_comes_back(daemon
         wait_for(lambda: told() == ["monitor-gone", "monitor-connected"], 10)
 
 
+def test_a_node_whose_disk_keeps_no_secret_comes_back_to_its_master_all_the_same(daemon, tmp_path):
+    port = free_port()
+    master = daemon(f'listen = {{"127.0.0.1:{port}"}}\ndefault_monitors = false\n', name="m")
+    (tmp_path / "n").mkdir(mode=0o700)
+    (tmp_path / "n/vigia").mkdir(mode=0o700)
+    (tmp_path / f"n/vigia/master.127.0.0.1_{port}.secret/in the way").mkdir(parents=True)
+    daemon(f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{port}"}} }}\n', name="n")
+    up = lambda: master.node("n") and master.node("n").state == "up"
+    wait_for(up, 10, "n up")
+    master.stop()
+    master.start()
+    wait_for(up, 20, "n up again")
+
+
 def listed(d, node):
     with d.client() as c:
         return {m.monitor for m in c.monitors(node=node)}

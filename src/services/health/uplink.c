@@ -54,7 +54,10 @@ static void read_secret(struct uplink *u, char *ret_secret)
 	if (f)
 		fclose(f);
 	free(path);
-	u->first_boot = boot ? boot : u->health->boot;
+	if (*u->secret)
+		snprintf(ret_secret, SECRET_SIZE, "%s", u->secret);
+	else
+		u->first_boot = boot ? boot : u->health->boot;
 }
 
 static void write_secret(struct uplink *u, const char *secret)
@@ -63,6 +66,7 @@ static void write_secret(struct uplink *u, const char *secret)
 	u->first_boot = u->health->boot;
 	snprintf(text, sizeof text, "%.32s %lld\n", secret, (long long)u->first_boot);
 	int r = path ? file_replace(path, text) : -ENOMEM;
+	snprintf(u->secret, sizeof u->secret, "%s", r ? secret : "");
 	if (r)
 		log_event(LOG_ERR, "uplink", "the secret that %s gave can't be stored: %s", u->address, strerror(-r));
 	free(path);

@@ -6,6 +6,7 @@
 #define VIGIA_HEALTH_UPLINK_H
 
 #include "heartbeat/step.h"
+#include "os/secret.h"
 #include "services/health/health.h"
 #include "services/health/recent.h"
 
@@ -47,6 +48,7 @@ struct uplink {
 	int64_t wait_ms;
 	int64_t reach_ns; /* the last attempt's begin */
 	int64_t first_boot; /* our life in which this master first took us: it is owed all since */
+	char secret[SECRET_SIZE]; /* that no disk would take; "": it is there */
 	char why[240];	    /* not connected because */
 	char master[64];
 	struct cursor *cursors;
