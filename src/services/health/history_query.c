@@ -10,7 +10,7 @@
 
 #include "services/health/health.h"
 
-enum { POINTS_A_STANZA = 200, PIECE = 65536, HELD_MOST = 16 << 20, READ_MOST = 512 << 10, READ_LEAST = 32 << 10 };
+enum { POINTS_A_STANZA = 200, PIECE = 65536, HELD_MOST = 6 << 20, READ_MOST = 512 << 10, READ_LEAST = 32 << 10 };
 
 /* What the worker makes: stanzas, encoded. Owned by the worker while it runs, by the call otherwise. */
 struct reading {
@@ -29,11 +29,11 @@ struct reading {
 	unsigned in_stanza;
 };
 
-/* Counts what the reading holds now. */
-static void hold(struct reading *r)
+/* Counts what the reading holds now, or will once its piece is read. */
+static void hold(struct reading *r, size_t bytes)
 {
-	r->health->history_held += r->out.size - r->held;
-	r->held = r->out.size;
+	r->health->history_held += bytes - r->held;
+	r->held = bytes;
 }
 
 static void reading_free(struct reading *r)
@@ -41,7 +41,7 @@ static void reading_free(struct reading *r)
 	for (int i = 0; i < 3; i++)
 		free(r->names[i]);
 	buf_release(&r->out);
-	hold(r);
+	hold(r, r->out.size);
 	msg_free(r->stanza);
 	free(r);
 }
@@ -142,7 +142,7 @@ static void put_piece(struct reading *r)
 	r->sent += n;
 	if (r->sent == r->out.len) {
 		buf_release(&r->out);
-		hold(r);
+		hold(r, r->out.size);
 		r->sent = 0;
 	}
 }
@@ -167,6 +167,7 @@ static int read_piece(struct reading *r)
 	int e = uv_queue_work(r->health->core->net.loop, &r->work, on_work, on_worked);
 	if (e)
 		return call_fail(r->call, "failed", "%s", strerror(-e));
+	hold(r, r->enough);
 	r->working = true;
 	return CALL_LATER;
 }
@@ -187,7 +188,7 @@ static void on_worked(uv_work_t *work, int status)
 	struct reading *r = work->data;
 	struct call *c = r->call;
 	r->working = false;
-	hold(r);
+	hold(r, r->out.size);
 	if (!c) {
 		reading_free(r);
 	} else if (r->result < 0) {
