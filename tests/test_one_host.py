@@ -314,6 +314,14 @@ def test_a_monitor_that_can_not_serve_says_so_once(daemon, tmp_path):
             m.wait(5)
 
 
+def test_an_update_measures_the_daemon_too(daemon):
+    """Its own monitor is asked like any other: from its first moment on, and again before its second is over."""
+    d = daemon()
+    with d.client() as c:
+        first, second = (c.get("peers/connected", monitor="vigia", update=True).one() for _ in range(2))
+        assert first.sequence < second.sequence and first.time < second.time
+
+
 def test_who_was_stopped_and_goes_on_blames_no_monitor(daemon):
     d = daemon()
     with d.client() as c:

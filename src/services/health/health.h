@@ -231,6 +231,8 @@ void query_events_over(struct call *c);
 
 /* --- self.c: the daemon is its own monitor `vigia` --- */
 int self_start(struct health *h);
+/* Its values of now, for whom a period ago is too old. */
+void self_measure(struct health *h);
 void self_stop(struct health *h);
 
 /* --- boot.c --- */

@@ -178,6 +178,11 @@ static void on_timer(uv_timer_t *timer)
 	take(self.health, self.monitor);
 }
 
+void self_measure(struct health *h)
+{
+	take(h, self.monitor);
+}
+
 /* A turn works from the end of the poll (check) to the next poll (prepare). */
 static void on_check(uv_check_t *check)
 {

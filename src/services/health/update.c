@@ -209,9 +209,12 @@ static int send_query(struct peer *p, const struct ask *a, const char *monitor, 
 
 static int ask_monitor(struct update *u, struct monitor *m)
 {
+	if (!strcmp(m->name, "vigia")) {
+		self_measure(u->health);
+		return 0;
+	}
 	if (!m->connected || !m->link) {
-		if (strcmp(m->name, "vigia"))
-			add_missing(u, m->node->name, m->name, "unavailable", "is not connected");
+		add_missing(u, m->node->name, m->name, "unavailable", "is not connected");
 		return 0;
 	}
 	struct ask *a = ask_new(u, m->link, &m->asks, m->node->name, m->name);
