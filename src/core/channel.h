@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An event channel: a bounded log of events in their one order, and readers that go along it, each at its own pace.
+ *
+ * The log holds each event once, as the frame that goes out; a reader is a place in it. So who puts never waits, a reader
+ * that stands still costs nothing, and what the log had to drop before a reader came there is counted for it event by
+ * event, as its mask would have selected them. No I/O and no clock here: core/channels.c joins it to peers.
+ */
+#ifndef VIGIA_CORE_CHANNEL_H
+#define VIGIA_CORE_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "proto/causal.h"
+#include "proto/frame.h"
+
+enum {
+	CHANNEL_LOG = 4 << 20,	     /* bytes a channel keeps when nothing else is said */
+	CHANNEL_DATA_MAX = 256 << 10, /* of one event */
+};
+
+struct channel;
+struct channel_reader;
+
+/* --- the channel --- */
+
+/* The first event gets sequence 1. log: bytes at most (what an event takes: its frame). NULL: no memory. */
+struct channel *channel_new(const struct channel_id *id, const char *key, size_t log);
+/* All readers must have gone. */
+void channel_free(struct channel *c);
+const char *channel_key(const struct channel *c);
+const struct channel_id *channel_id_of(const struct channel *c);
+/* Of the newest event; 0: there was none. */
+uint64_t channel_sequence(const struct channel *c);
+/* The oldest that the log still has; channel_sequence() + 1 when it is empty. */
+uint64_t channel_oldest(const struct channel *c);
+
+/* An event in its place: sequence and time are set here, tag, sender, causes and data are the caller's. `source` says
+ * whose order it must keep (a connection, a chain); an event whose causes come through a chain into this channel waits
+ * for them, and those of the same source behind it. Returns 1: it is in the log; 0: it waits; -EMSGSIZE: its data is
+ * larger than CHANNEL_DATA_MAX; -ENOMEM. */
+int channel_put(struct channel *c, uint64_t source, const struct frame_event *e, int64_t wall_ns, int64_t mono_ns);
+/* What waited for longer than it should; returns when to call again (monotonic), INT64_MAX: nothing waits. */
+int64_t channel_tick(struct channel *c, int64_t wall_ns, int64_t mono_ns);
+
+/* --- chains into it --- */
+
+/* Another channel is chained into this one, directly or through others; what it has up to `sequence` was before. */
+int channel_upstream_add(struct channel *c, const struct channel_id *from, uint64_t sequence);
+void channel_upstream_remove(struct channel *c, const struct channel_id *from);
+bool channel_has_upstream(const struct channel *c, const struct channel_id *from);
+/* An event of `from` came through the chain: it is put with its own causes and itself as a further one, and what waited
+ * for it follows. Results as channel_put(). */
+int channel_put_chained(struct channel *c, const struct channel_id *from, const struct frame_event *e, int64_t wall_ns,
+    int64_t mono_ns);
+/* Everything of `from` up to `sequence` has come, or never will. */
+void channel_reached(struct channel *c, const struct channel_id *from, uint64_t sequence, int64_t wall_ns, int64_t mono_ns);
+
+/* --- readers --- */
+
+struct channel_place {
+	uint32_t mask;	  /* which tags: (tag & mask) != 0, or tag == 0 */
+	uint64_t after;	  /* the sequence that was seen last; UINT64_MAX: only what comes from now on */
+	bool progress;	  /* tell how far it is where the mask leaves out events, as a loss of 0 */
+};
+
+/* `wake` is called when a reader that had read everything has something again, from within channel_put() and others:
+ * it may not call back into the channel. Once, until it has read everything again. */
+struct channel_reader *channel_reader_new(struct channel *c, const struct channel_place *place,
+    void (*wake)(struct channel_reader *r, void *data), void *data);
+void channel_reader_free(struct channel_reader *r);
+/* Puts whole frames with this number, a loss before what comes after it, until `most` bytes are exceeded or it has read
+ * everything. Returns whether there is more. */
+bool channel_read(struct channel_reader *r, struct buf *out, uint64_t number, size_t most);
+/* Events that it lost so far, told or not yet. */
+uint64_t channel_reader_lost(const struct channel_reader *r);
+/* The last sequence it is past: what to give as `after` to go on from there. */
+uint64_t channel_reader_position(const struct channel_reader *r);
+
+#endif
