@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
+
 struct block {
 	struct block *next;
 	size_t used, size;
@@ -113,11 +115,31 @@ static struct msg_field *field_put(struct msg *m, const char *name, enum msg_typ
 	return f;
 }
 
+/* The copy has a NUL behind it, bytes as well: "" stands for it when memory has failed. */
+static void string_put(struct msg *m, const char *name, enum msg_type type, const void *s, size_t n)
+{
+	struct msg_field *f = n > UINT32_MAX ? NULL : field_put(m, name, type);
+	if (!f) {
+		m->arena->failed = true;
+		return;
+	}
+	f->text = arena_copy(m->arena, s, n);
+	f->n = m->arena->failed ? 0 : (uint32_t)n;
+}
+
 void msg_set(struct msg *m, const char *field, const char *text)
 {
-	struct msg_field *f = field_put(m, field, MSG_TEXT);
-	if (f)
-		f->text = arena_copy(m->arena, text, strlen(text));
+	string_put(m, field, MSG_TEXT, text, strlen(text));
+}
+
+void msg_set_n(struct msg *m, const char *field, const char *text, size_t n)
+{
+	string_put(m, field, MSG_TEXT, text, n);
+}
+
+void msg_set_bytes(struct msg *m, const char *field, const void *bytes, size_t n)
+{
+	string_put(m, field, MSG_BYTES, bytes, n);
 }
 
 void msg_setf(struct msg *m, const char *field, const char *format, ...)
@@ -183,7 +205,34 @@ int msg_get_int(const struct msg *m, const char *name, int64_t *ret)
 		return -ENOENT;
 	if (f->type == MSG_TEXT)
 		return msg_parse_int(f->text, ret);
+	if (f->type == MSG_BYTES)
+		return -EINVAL;
 	*ret = f->number;
+	return 0;
+}
+
+static int bytes_of_text(const struct msg *m, const struct msg_field *f, const uint8_t **ret, size_t *ret_n)
+{
+	uint8_t *bytes = arena_alloc(m->arena, BASE64_BYTES(f->n));
+	if (!bytes)
+		return -ENOMEM;
+	int r = base64_decode(f->text, f->n, bytes, ret_n);
+	if (!r)
+		*ret = bytes;
+	return r;
+}
+
+int msg_get_bytes(const struct msg *m, const char *name, const uint8_t **ret, size_t *ret_n)
+{
+	const struct msg_field *f = msg_field(m, name);
+	if (!f)
+		return -ENOENT;
+	if (f->type == MSG_TEXT)
+		return bytes_of_text(m, f, ret, ret_n);
+	if (f->type != MSG_BYTES)
+		return -EINVAL;
+	*ret = f->bytes;
+	*ret_n = f->n;
 	return 0;
 }
 
@@ -192,5 +241,7 @@ bool msg_get_flag(const struct msg *m, const char *name)
 	const struct msg_field *f = msg_field(m, name);
 	if (!f)
 		return false;
-	return f->type == MSG_TEXT ? !strcmp(f->text, "yes") : f->number != 0;
+	if (f->type == MSG_TEXT)
+		return !strcmp(f->text, "yes");
+	return f->type != MSG_BYTES && f->number;
 }

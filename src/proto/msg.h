@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one currency: what XML, and later frames and HTTP, decode into and are made from.
+/* The one currency: what XML, frames, and later HTTP, decode into and are made from.
  *
  * A message has a name, fields (each name once, in order), a text, and children of the same kind. It is a query when
  * it has a field `query`, an answer when it has `answer`, else an information. The root owns everything below it in
@@ -13,15 +13,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum msg_type { MSG_TEXT, MSG_INT, MSG_FLAG };
+enum msg_type { MSG_TEXT, MSG_INT, MSG_FLAG, MSG_BYTES };
 
 struct msg_field {
 	const char *name;
 	union {
 		const char *text;
+		const uint8_t *bytes;
 		int64_t number; /* MSG_INT; MSG_FLAG: 0 or 1 */
 	};
 	enum msg_type type;
+	uint32_t n; /* MSG_TEXT: bytes of it without its end; MSG_BYTES */
 	struct msg_field *next;
 };
 
@@ -47,6 +49,9 @@ void msg_set(struct msg *m, const char *field, const char *text);
 void msg_setf(struct msg *m, const char *field, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void msg_set_int(struct msg *m, const char *field, int64_t number);
 void msg_set_flag(struct msg *m, const char *field, bool flag);
+/* n bytes of text, none of them NUL. */
+void msg_set_n(struct msg *m, const char *field, const char *text, size_t n);
+void msg_set_bytes(struct msg *m, const char *field, const void *bytes, size_t n);
 void msg_text(struct msg *m, const char *bytes, size_t n);
 
 const struct msg_field *msg_field(const struct msg *m, const char *name);
@@ -54,6 +59,9 @@ const struct msg_field *msg_field(const struct msg *m, const char *name);
 const char *msg_get(const struct msg *m, const char *name, const char *fallback);
 /* The field as a whole number, also when it came as text. 0, -ENOENT, or -EINVAL. */
 int msg_get_int(const struct msg *m, const char *name, int64_t *ret);
+/* The field as bytes, also when it came as text: base64, decoded into the message's memory. 0, -ENOENT, -EINVAL (also
+ * for numbers and flags), or -ENOMEM. */
+int msg_get_bytes(const struct msg *m, const char *name, const uint8_t **ret, size_t *ret_n);
 /* "yes" or "no", or a flag; anything else, and absence, is false. */
 bool msg_get_flag(const struct msg *m, const char *name);
 

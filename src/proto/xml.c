@@ -8,6 +8,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/base64.h"
+#include "proto/chars.h"
+
 enum { TEXT_KEEP = 16384, FEED_PIECE = 4096 };
 
 struct xml {
@@ -380,38 +383,12 @@ static const char *const escapes[256] = {
     ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\n'] = "&#10;", ['\t'] = "&#9;",
     ['\r'] = "&#13;"};
 
-static size_t length_of(unsigned char first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first < 0xe0)
-		return first < 0xc2 ? 0 : 2;
-	return first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
-}
-
-/* Bytes of the character at s, 0 when XML does not have it: a text may have been cut in the middle of one. */
-static size_t character(const unsigned char *s, size_t n)
-{
-	static const uint32_t least[] = {0, 0x20, 0x80, 0x800, 0x10000};
-	size_t length = length_of(*s);
-	if (!length || length > n)
-		return 0;
-	uint32_t c = length == 1 ? *s : *s & (0x7fu >> length);
-	for (size_t i = 1; i < length; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	bool ok = c >= least[length] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) && c != 0xfffe && c != 0xffff;
-	return ok ? length : 0;
-}
-
 void xml_escape(struct buf *out, const char *s, size_t n)
 {
 	const unsigned char *u = (const unsigned char *)s;
 	size_t from = 0, length;
 	for (size_t i = 0; i < n; i += length) {
-		length = u[i] >= 0x20 && u[i] < 0x80 ? 1 : character(u + i, n - i);
+		length = u[i] >= 0x20 && u[i] < 0x80 ? 1 : chars_one(s + i, n - i);
 		if (length && !escapes[u[i]])
 			continue;
 		buf_put(out, s + from, i - from);
@@ -431,8 +408,10 @@ static void put_field(struct buf *out, const struct msg_field *f)
 		buf_put_int(out, f->number);
 	else if (f->type == MSG_FLAG)
 		buf_puts(out, f->number ? "yes" : "no");
+	else if (f->type == MSG_BYTES)
+		base64_put(out, f->bytes, f->n);
 	else
-		xml_escape(out, f->text, strlen(f->text));
+		xml_escape(out, f->text, f->n);
 	buf_putc(out, '"');
 }
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "proto/chars.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+static size_t length_of(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xe0)
+		return first < 0xc2 ? 0 : 2;
+	return first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+}
+
+static bool has(uint32_t c)
+{
+	if (c < 0x20)
+		return c == '\t' || c == '\n' || c == '\r';
+	return c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) && c != 0xfffe && c != 0xffff;
+}
+
+size_t chars_one(const char *s, size_t n)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const unsigned char *u = (const unsigned char *)s;
+	size_t length = length_of(*u);
+	if (!length || length > n)
+		return 0;
+	uint32_t c = length == 1 ? *u : *u & (0x7fu >> length);
+	for (size_t i = 1; i < length; i++) {
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (u[i] & 0x3f);
+	}
+	return c >= least[length] && has(c) ? length : 0;
+}
+
+size_t chars_good(const char *s, size_t n)
+{
+	size_t i = 0, length;
+	for (; i < n; i += length) {
+		unsigned char u = (unsigned char)s[i];
+		length = u >= 0x20 && u < 0x80 ? 1 : chars_one(s + i, n - i);
+		if (!length)
+			break;
+	}
+	return i;
+}
