@@ -44,23 +44,25 @@ struct frame {
 	enum frame_kind kind;
 	unsigned flags;
 	uint64_t number;
-	const uint8_t *payload; /* borrowed */
+	const uint8_t *payload; /* borrowed, at any address */
 	size_t n;
 };
 
 /* --- cutting a stream into frames --- */
 
+/* All zero to begin with; `at` FRAME_PREFACE_SIZE where a preface came before. */
 struct frame_cutter {
-	struct buf held;   /* the begin of a frame whose end has not come */
-	uint64_t at;	   /* bytes of the stream before `held` */
-	const char *why;   /* what was wrong with it */
+	struct buf held; /* the begin of a frame whose end has not come */
+	uint64_t at;	 /* bytes of the stream before the frame that fn has or that is awaited */
+	const char *why; /* what is wrong at that byte */
 };
 
-/* Returns 0 to go on; anything else stops, and frame_cut returns it. */
+/* Returns 0 to go on; anything else stops, frame_cut returns it, and the cutter may be gone. */
 typedef int frame_fn(void *data, const struct frame *f);
 
 /* Gives each whole frame to fn, borrowed: from `bytes` where it lies there whole. 0; -EPROTO: why and at say what and
- * where; -ENOMEM; or what fn returned. After that nothing more may be fed. Never holds more than one frame. */
+ * where; -ENOMEM; or what fn returned. After that nothing more may be fed. Never holds more than one frame, nor takes
+ * memory for more of it than twice what has come. */
 int frame_cut(struct frame_cutter *c, const void *bytes, size_t n, frame_fn *fn, void *data);
 void frame_cutter_release(struct frame_cutter *c);
 /* One whole frame and nothing behind it, as a platform carries it. 0 or -EPROTO with *ret_why. */
@@ -81,21 +83,29 @@ struct frame_route {
 	struct frame_caller caller;
 };
 
-/* 0 with a message to free, -EPROTO with *ret_why (static), -ENOMEM. */
+/* 0 with a message to free, -EPROTO with *ret_why (static), -ENOMEM. Names are ASCII letters, digits, "_", "-" and ".",
+ * the first a letter or "_": what is read here may be written as XML. */
 int frame_get_msg(const struct frame *f, struct msg **ret, const char **ret_why);
 int frame_get_query(const struct frame *f, struct frame_route *ret_route, struct msg **ret, const char **ret_why);
-/* Only the route, and where the message begins in the payload: who passes a query on need not know what it says. */
+/* Only the route, and where the message begins in the payload: who passes a query on need not know what it says. That it
+ * can be read is checked, else the next daemon would blame the one that passed it on. */
 int frame_get_route(const struct frame *f, struct frame_route *ret_route, size_t *ret_message, const char **ret_why);
 
-/* Whole frames. A message whose payload would exceed FRAME_PAYLOAD_MAX: -EMSGSIZE and nothing is put. */
+/* Whole frames. On failure nothing is put: -EMSGSIZE: a limit above would be exceeded; -EINVAL: a name that frames don't
+ * have, a field that is there twice, a negative deadline; -ENOMEM: also sticks to `out`. Text that frames don't have
+ * goes out as "?" (proto/cbor.h). */
 int frame_put_msg(struct buf *out, enum frame_kind kind, uint64_t number, const struct msg *m);
 int frame_put_query(struct buf *out, unsigned flags, uint64_t number, const struct frame_route *route,
     const struct msg *m);
 /* A query passed on: the same message under another route and number. */
 int frame_put_query_bytes(struct buf *out, unsigned flags, uint64_t number, const struct frame_route *route,
     const void *message, size_t n);
+/* For who writes a payload in place: a header, then the payload is put, then its length is set. frame_end: 0, -EMSGSIZE or
+ * -ENOMEM; nothing is left of the frame then. */
+size_t frame_begin(struct buf *out, enum frame_kind kind, unsigned flags, uint64_t number);
+int frame_end(struct buf *out, size_t begin);
 /* The header and these bytes. */
-void frame_put(struct buf *out, enum frame_kind kind, unsigned flags, uint64_t number, const void *payload, size_t n);
+int frame_put(struct buf *out, enum frame_kind kind, unsigned flags, uint64_t number, const void *payload, size_t n);
 /* Sets the number of a whole frame that begins at `bytes`. */
 void frame_renumber(void *bytes, uint64_t number);
 
@@ -117,10 +127,11 @@ struct frame_event {
 	size_t n;
 };
 
-void frame_put_event(struct buf *out, uint64_t number, const struct frame_event *e);
-/* 0 or -EPROTO. */
+/* 0, -EMSGSIZE, -EINVAL (more causes than there may be), -ENOMEM. */
+int frame_put_event(struct buf *out, uint64_t number, const struct frame_event *e);
+/* 0 or -EPROTO. Causes beyond causes_n are left as they were. */
 int frame_get_event(const struct frame *f, struct frame_event *ret);
-void frame_put_lost(struct buf *out, uint64_t number, uint64_t lost, uint64_t before);
+int frame_put_lost(struct buf *out, uint64_t number, uint64_t lost, uint64_t before);
 int frame_get_lost(const struct frame *f, uint64_t *ret_lost, uint64_t *ret_before);
 
 #endif

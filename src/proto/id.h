@@ -32,10 +32,12 @@ enum {
 	CHANNEL_ID_TEXT = 54, /* HOST#NUMBER */
 };
 
+/* Each id has one text, and only that is parsed: hexadecimal in small letters, numbers without zeros in front. */
 bool host_id_is(const struct host_id *a, const struct host_id *b);
 bool host_id_is_none(const struct host_id *id); /* all zero */
 void host_id_format(const struct host_id *id, char ret[HOST_ID_TEXT]);
 int host_id_parse(const char *s, struct host_id *ret); /* the whole of s; 0 or -EINVAL */
+bool entity_id_is(const struct entity_id *a, const struct entity_id *b);
 void entity_id_format(const struct entity_id *id, char ret[ENTITY_ID_TEXT]);
 int entity_id_parse(const char *s, struct entity_id *ret);
 bool channel_id_is(const struct channel_id *a, const struct channel_id *b);
