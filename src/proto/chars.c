@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/chars.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 static size_t length_of(unsigned char first)
@@ -46,4 +45,19 @@ size_t chars_good(const char *s, size_t n)
 			break;
 	}
 	return i;
+}
+
+static bool begins_name(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+bool chars_are_name(const char *s, size_t n)
+{
+	if (!n || !begins_name(*s))
+		return false;
+	for (size_t i = 1; i < n; i++)
+		if (!begins_name(s[i]) && (s[i] < '0' || s[i] > '9') && s[i] != '-' && s[i] != '.')
+			return false;
+	return true;
 }

@@ -14,6 +14,7 @@
 enum {
 	FRAME_HEADER = 16,
 	FRAME_PAYLOAD_MAX = 1 << 20,
+	FRAME_NAME_MAX = 255,
 	FRAME_FIELDS_MAX = 64, /* of one message */
 	FRAME_ITEMS_MAX = 65536, /* fields and messages of one frame */
 	FRAME_DEPTH_MAX = 4,
@@ -83,8 +84,8 @@ struct frame_route {
 	struct frame_caller caller;
 };
 
-/* 0 with a message to free, -EPROTO with *ret_why (static), -ENOMEM. Names are ASCII letters, digits, "_", "-" and ".",
- * the first a letter or "_": what is read here may be written as XML. */
+/* 0 with a message to free, -EPROTO with *ret_why (static), -ENOMEM. Names are those of proto/chars.h, so that what
+ * is read here can be written as XML. */
 int frame_get_msg(const struct frame *f, struct msg **ret, const char **ret_why);
 int frame_get_query(const struct frame *f, struct frame_route *ret_route, struct msg **ret, const char **ret_why);
 /* Only the route, and where the message begins in the payload: who passes a query on need not know what it says. That it

@@ -53,7 +53,8 @@ static const char *arena_copy(struct msg_arena *a, const char *s, size_t n)
 	char *copy = arena_alloc(a, n + 1);
 	if (!copy)
 		return "";
-	memcpy(copy, s, n);
+	if (n) /* s may be NULL then */
+		memcpy(copy, s, n);
 	copy[n] = '\0';
 	return copy;
 }
@@ -118,7 +119,7 @@ static struct msg_field *field_put(struct msg *m, const char *name, enum msg_typ
 /* The copy has a NUL behind it, bytes as well: "" stands for it when memory has failed. */
 static void string_put(struct msg *m, const char *name, enum msg_type type, const void *s, size_t n)
 {
-	struct msg_field *f = n > UINT32_MAX ? NULL : field_put(m, name, type);
+	struct msg_field *f = n > INT32_MAX ? NULL : field_put(m, name, type);
 	if (!f) {
 		m->arena->failed = true;
 		return;

@@ -32,6 +32,15 @@ static void fields_stand_in_order_and_are_found_by_name(void **state)
 	msg_free(m);
 }
 
+static void a_text_may_be_a_part_of_another(void **state)
+{
+	struct msg *m = msg_new("m");
+	msg_set_n(m, "a", "host:80", 4);
+	assert_string_equal(msg_get(m, "a", "-"), "host");
+	assert_int_equal(msg_field(m, "a")->n, 4);
+	msg_free(m);
+}
+
 static void strings_are_copied(void **state)
 {
 	char name[] = "name", text[] = "text";
@@ -61,6 +70,44 @@ static void whole_numbers_come_from_numbers_and_texts_alike(void **state)
 	assert_int_equal(msg_get_int(m, "c", &n), -EINVAL);
 	assert_int_equal(msg_get_int(m, "d", &n), -ENOENT);
 	assert_true(n == INT64_MAX);
+	msg_free(m);
+}
+
+static void bytes_come_from_bytes_and_base64_alike(void **state)
+{
+	struct msg *m = msg_new("m");
+	const uint8_t *bytes = NULL;
+	size_t n = 99;
+	msg_set_bytes(m, "a", "x\0y", 3);
+	msg_set(m, "b", "eAB5");
+	msg_set_bytes(m, "c", NULL, 0);
+	msg_set(m, "d", "eAB");
+	msg_set_int(m, "e", 1);
+	assert_int_equal(msg_get_bytes(m, "d", &bytes, &n), -EINVAL);
+	assert_int_equal(msg_get_bytes(m, "e", &bytes, &n), -EINVAL);
+	assert_int_equal(msg_get_bytes(m, "f", &bytes, &n), -ENOENT);
+	assert_true(!bytes && n == 99);
+	assert_int_equal(msg_get_bytes(m, "a", &bytes, &n), 0);
+	assert_int_equal(n, 3);
+	assert_memory_equal(bytes, "x\0y", 3);
+	bytes = NULL;
+	assert_int_equal(msg_get_bytes(m, "b", &bytes, &n), 0);
+	assert_int_equal(n, 3);
+	assert_memory_equal(bytes, "x\0y", 3);
+	assert_int_equal(msg_get_bytes(m, "c", &bytes, &n), 0);
+	assert_int_equal(n, 0);
+	msg_free(m);
+}
+
+static void bytes_are_neither_text_nor_number_nor_flag(void **state)
+{
+	struct msg *m = msg_new("m");
+	int64_t n = 42;
+	msg_set_bytes(m, "a", "yes", 3);
+	assert_string_equal(msg_get(m, "a", "-"), "-");
+	assert_int_equal(msg_get_int(m, "a", &n), -EINVAL);
+	assert_int_equal(n, 42);
+	assert_false(msg_get_flag(m, "a"));
 	msg_free(m);
 }
 
@@ -139,8 +186,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(fields_stand_in_order_and_are_found_by_name),
+	    cmocka_unit_test(a_text_may_be_a_part_of_another),
 	    cmocka_unit_test(strings_are_copied),
 	    cmocka_unit_test(whole_numbers_come_from_numbers_and_texts_alike),
+	    cmocka_unit_test(bytes_come_from_bytes_and_base64_alike),
+	    cmocka_unit_test(bytes_are_neither_text_nor_number_nor_flag),
 	    cmocka_unit_test(only_a_whole_decimal_number_parses),
 	    cmocka_unit_test(a_flag_is_yes_or_it_is_not_set),
 	    cmocka_unit_test(children_stand_in_order_however_many),

@@ -563,6 +563,18 @@ static void numbers_and_flags_are_written_as_the_page_has_them(void **state)
 	buf_release(&b);
 }
 
+static void bytes_are_written_as_base64(void **state)
+{
+	struct buf b = BUF_INIT;
+	struct msg *m = msg_new("event");
+	msg_set_bytes(m, "data", "\xfb\xff\x00\x01", 4);
+	msg_set_bytes(m, "none", "", 0);
+	xml_put(&b, m);
+	assert_string_equal(buf_str(&b), "<event data=\"+/8AAQ==\" none=\"\"/>\n");
+	msg_free(m);
+	buf_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -585,6 +597,7 @@ int main(void)
 	    cmocka_unit_test(rows_are_written_so_that_they_read_the_same),
 	    cmocka_unit_test(any_message_that_is_written_reads_back_equal),
 	    cmocka_unit_test(numbers_and_flags_are_written_as_the_page_has_them),
+	    cmocka_unit_test(bytes_are_written_as_base64),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
