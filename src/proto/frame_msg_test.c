@@ -320,6 +320,8 @@ static void what_is_no_route_says_why(void **state)
 		"a caller that is not a host's 16 bytes, a uid and a pid"},
 	    {"\x83\x60\x00\x83\x50\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x1b\0\0\0\1\0\0\0\0\x81\x61m", 34,
 		"a caller that is not a host's 16 bytes, a uid and a pid"},
+	    {"\x83\x60\x00\x82\x50\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x81\x61m", 26,
+		"a caller that is not a host's 16 bytes, a uid and a pid"},
 	    {"\x80", 1, "ends too early"},
 	    {"\x80\x81\x61m\x00", 5, "bytes after the message"},
 	};
@@ -491,17 +493,40 @@ static void a_frame_has_65536_fields_and_messages_at_most(void **state)
 			struct frame f = the_frame_in(&out);
 			assert_int_equal(frame_get_msg(&f, &again, &why), 0);
 			msg_free(again);
-			/* One more in the root: reading counts as well. */
-			uint8_t *more = malloc(f.n + 3);
+			/* One more in the root, or in the last: reading counts as well. */
+			uint8_t *more = malloc(f.n + 4);
 			memcpy(more, "\x84\x61m\xa1\x61x\x00\x60", 8);
 			memcpy(more + 8, f.payload + 5, f.n - 5);
 			assert_int_equal(read_payload(more, f.n + 3, &again, &why), -EPROTO);
+			assert_string_equal(why, "more than 65536 fields and messages");
+			memcpy(more, f.payload, f.n - 3);
+			memcpy(more + f.n - 3,
+			    "\x82\x61"
+			    "c\xa1\x61"
+			    "f\x00",
+			    7);
+			assert_int_equal(read_payload(more, f.n + 4, &again, &why), -EPROTO);
 			assert_string_equal(why, "more than 65536 fields and messages");
 			free(more);
 		}
 		msg_free(m);
 		buf_release(&out);
 	}
+}
+
+static void also_messages_without_fields_are_counted(void **state)
+{
+	struct msg *m = msg_new("m");
+	struct buf out = BUF_INIT;
+	for (int i = 1; i < FRAME_ITEMS_MAX; i++)
+		msg_child(m, "c");
+	assert_int_equal(frame_put_msg(&out, FRAME_ANSWER, 1, m), 0);
+	buf_clear(&out);
+	msg_child(m, "c");
+	assert_int_equal(frame_put_msg(&out, FRAME_ANSWER, 1, m), -EMSGSIZE);
+	assert_int_equal(out.len, 0);
+	msg_free(m);
+	buf_release(&out);
 }
 
 static void a_message_fills_a_frame_at_most(void **state)
@@ -534,19 +559,24 @@ static void a_message_fills_a_frame_at_most(void **state)
 	}
 }
 
-/* 100 MiB are given up long before they are written. */
+/* 100 MiB of texts, or of fields, are given up long before they are written. */
 static void far_too_much_is_given_up_early(void **state)
 {
 	static char text[100000];
-	struct msg *m = msg_new("m");
-	struct buf out = BUF_INIT;
 	memset(text, 't', sizeof text - 1);
-	for (int i = 0; i < 1000; i++)
-		msg_set(msg_child(m, "c"), "f", text);
-	assert_int_equal(frame_put_msg(&out, FRAME_ANSWER, 1, m), -EMSGSIZE);
-	assert_true(out.size <= 4 << 20);
-	msg_free(m);
-	buf_release(&out);
+	for (int fields = 0; fields < 2; fields++) {
+		struct msg *m = msg_new("m");
+		struct buf out = BUF_INIT;
+		for (int i = 0; i < 1000; i++)
+			if (fields)
+				msg_set(msg_child(m, "c"), "f", text);
+			else
+				msg_text(msg_child(m, "c"), text, sizeof text - 1);
+		assert_int_equal(frame_put_msg(&out, FRAME_ANSWER, 1, m), -EMSGSIZE);
+		assert_true(out.size <= 4 << 20);
+		msg_free(m);
+		buf_release(&out);
+	}
 }
 
 static void what_we_cannot_say_is_not_put(void **state)
@@ -681,6 +711,7 @@ int main(void)
 	    cmocka_unit_test(children_are_4_levels_deep_at_most),
 	    cmocka_unit_test(depth_without_end_is_refused),
 	    cmocka_unit_test(a_frame_has_65536_fields_and_messages_at_most),
+	    cmocka_unit_test(also_messages_without_fields_are_counted),
 	    cmocka_unit_test(a_message_fills_a_frame_at_most),
 	    cmocka_unit_test(far_too_much_is_given_up_early),
 	    cmocka_unit_test(what_we_cannot_say_is_not_put),
