@@ -42,6 +42,7 @@ struct stream_events {
 	void (*urgent)(void *owner);			  /* urgent data waits; may be NULL */
 	void (*drained)(void *owner);			  /* all output is with the kernel; may be NULL */
 	void (*closed)(void *owner, int error);		  /* 0: the peer's FIN; else -errno. The stream is closed */
+	void (*below)(void *owner);			  /* as stream_tell_below() asked; may be NULL */
 };
 
 /* Takes fd (non-blocking is set here) on success. 0 or -errno. */
@@ -49,11 +50,15 @@ int stream_new(struct stream **ret, struct net *net, int fd, const struct stream
 /* Where output is put; it leaves at the end of the turn. Valid until the next call of any stream function. */
 struct buf *stream_out(struct stream *s);
 size_t stream_pending(const struct stream *s);
+/* Once at the end of a turn, when no more than `mark` bytes are pending, `below` is called; the last mark counts. */
+void stream_tell_below(struct stream *s, size_t mark);
 /* Gives the kernel now what it takes, without callbacks. */
 void stream_push(struct stream *s);
 void stream_want_urgent(struct stream *s, bool want);
 /* Reading can be held back while a peer must wait. */
 void stream_pause(struct stream *s, bool paused);
+/* Nothing more is put: when all is with the kernel the peer is shown the end. Reading goes on until the peer's. */
+void stream_end(struct stream *s);
 /* Nothing more is read; what is put reaches the peer before the end does, or 1 s is over. */
 void stream_finish(struct stream *s);
 void stream_close(struct stream *s);

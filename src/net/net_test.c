@@ -25,7 +25,7 @@ static struct owner {
 	struct stream *stream;
 	int fd;
 	struct buf in;
-	int drained, closed, error, urgent;
+	int drained, closed, error, urgent, below;
 	bool close_on_data;
 } a;
 
@@ -56,7 +56,12 @@ static void on_closed(void *owner, int error)
 	o->error = error;
 }
 
-static const struct stream_events events = {on_data, on_urgent, on_drained, on_closed};
+static void on_below(void *owner)
+{
+	((struct owner *)owner)->below++;
+}
+
+static const struct stream_events events = {on_data, on_urgent, on_drained, on_closed, on_below};
 
 static int set_up(void **state)
 {
@@ -146,6 +151,48 @@ static void much_arrives_in_order_though_the_kernel_takes_little(void **state)
 		assert_int_equal(atoi(got.data + 8 * i), i);
 	assert_int_equal(a.drained, 1);
 	stream_close(a.stream);
+	buf_release(&got);
+}
+
+static void who_waits_for_room_is_told_once_when_there_is_some(void **state)
+{
+	enum { N = 8000000 };
+	struct buf got = BUF_INIT;
+	bool end = false;
+	char *much = calloc(1, N);
+	buf_put(stream_out(a.stream), much, N);
+	stream_tell_below(a.stream, N / 2);
+	for (int i = 0; i < 10; i++)
+		uv_run(&loop, UV_RUN_NOWAIT);
+	assert_int_equal(a.below, 0); /* nobody reads */
+	UNTIL((received(&got, &end), a.below));
+	assert_in_range(stream_pending(a.stream), 1, N / 2);
+	UNTIL(received(&got, &end) == N);
+	assert_int_equal(a.below, 1);
+	stream_tell_below(a.stream, 0);
+	UNTIL(a.below == 2);
+	stream_close(a.stream);
+	free(much);
+	buf_release(&got);
+}
+
+static void ending_shows_the_end_and_hears_on(void **state)
+{
+	struct buf got = BUF_INIT;
+	bool end = false;
+	char *much = calloc(1, 3000000);
+	buf_put(stream_out(a.stream), much, 3000000);
+	stream_end(a.stream);
+	UNTIL((received(&got, &end), end));
+	assert_int_equal(got.len, 3000000);
+	assert_int_equal(a.closed, 0);
+	send(a.fd, "last words", 10, 0);
+	close(a.fd);
+	a.fd = -1;
+	UNTIL(a.closed);
+	assert_int_equal(a.error, 0);
+	assert_string_equal(buf_str(&a.in), "last words");
+	free(much);
 	buf_release(&got);
 }
 
@@ -406,6 +453,8 @@ int main(void)
 	    T(what_is_put_in_one_turn_leaves_in_one_piece),
 	    T(what_must_be_done_first_is_done_before_a_turns_output_leaves),
 	    T(much_arrives_in_order_though_the_kernel_takes_little),
+	    T(who_waits_for_room_is_told_once_when_there_is_some),
+	    T(ending_shows_the_end_and_hears_on),
 	    T(finishing_delivers_first_and_then_ends),
 	    T(who_does_not_read_is_not_waited_for_long),
 	    T(after_closing_no_callback_comes),

@@ -18,7 +18,8 @@ struct stream {
 	struct stream *next_dirty;
 	uv_timer_t *finish;
 	int fd, polled;
-	bool dirty, urgent, paused, finishing, shut, closing;
+	size_t mark; /* of stream_tell_below() */
+	bool dirty, urgent, paused, finishing, shut, closing, ending, marked;
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -114,9 +115,17 @@ static void listen_out(struct stream *s)
 		return;
 	s->shut = true;
 	if (shutdown(s->fd, SHUT_WR))
-		stream_close(s);
+		ended(s, -errno);
 	else
 		set_poll(s, false);
+}
+
+static void tell_below(struct stream *s)
+{
+	if (s->closing || !s->marked || stream_pending(s) > s->mark)
+		return;
+	s->marked = false;
+	s->events->below(s->owner);
 }
 
 static void flush(struct stream *s)
@@ -129,13 +138,14 @@ static void flush(struct stream *s)
 		ended(s, r);
 		return;
 	}
-	if (r && s->finishing) {
+	if (r && (s->finishing || s->ending)) {
 		listen_out(s);
 		return;
 	}
 	set_poll(s, !r);
 	if (r && had && s->events->drained)
 		s->events->drained(s->owner);
+	tell_below(s);
 }
 
 static void read_in(struct stream *s)
@@ -212,6 +222,20 @@ struct buf *stream_out(struct stream *s)
 size_t stream_pending(const struct stream *s)
 {
 	return s->out.len - s->sent;
+}
+
+void stream_tell_below(struct stream *s, size_t mark)
+{
+	s->marked = true;
+	s->mark = mark;
+	if (stream_pending(s) <= mark)
+		stream_out(s); /* told at the end of this turn */
+}
+
+void stream_end(struct stream *s)
+{
+	s->ending = true;
+	stream_out(s);
 }
 
 int stream_fd(const struct stream *s)
