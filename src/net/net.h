@@ -62,6 +62,8 @@ void stream_end(struct stream *s);
 /* Nothing more is read; what is put reaches the peer before the end does, or 1 s is over. */
 void stream_finish(struct stream *s);
 void stream_close(struct stream *s);
+/* Closes it but for its descriptor, which is the caller's now. Nothing may be pending. */
+int stream_let_go(struct stream *s);
 int stream_fd(const struct stream *s);
 
 /* --- listening --- */

@@ -45,7 +45,8 @@ static void on_finish_closed(uv_handle_t *h)
 static void on_closed(uv_handle_t *h)
 {
 	struct stream *s = h->data;
-	close(s->fd);
+	if (s->fd >= 0)
+		close(s->fd);
 	buf_release(&s->out);
 	free(s);
 }
@@ -70,6 +71,14 @@ void stream_close(struct stream *s)
 	if (s->finish)
 		uv_close((uv_handle_t *)s->finish, on_finish_closed);
 	uv_close((uv_handle_t *)&s->poll, on_closed);
+}
+
+int stream_let_go(struct stream *s)
+{
+	int fd = s->fd;
+	stream_close(s);
+	s->fd = -1;
+	return fd;
 }
 
 static void ended(struct stream *s, int error)
