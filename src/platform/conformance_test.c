@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What platform.h promises, of the type that is named: conformance_test TYPE [MODULES' FOLDER]. */
+/* What platform.h promises, of the type that is named: conformance_test TYPE [TEST]. Modules are in $VIGIA_MODULES. */
 #include <malloc.h>
 
 #include "base/dice_test.h"
@@ -364,7 +364,7 @@ int main(int argc, char **argv)
 	    T(without_a_server_it_waits_and_says_so),
 	};
 	if (argc < 2 || platform_find(&type, argv[1 + is_peer], dir ? dir : ".", &why)) {
-		fprintf(stderr, "%s\n", argc < 2 ? "usage: conformance_test TYPE" : buf_str(&why));
+		fprintf(stderr, "%s\n", argc < 2 ? "usage: conformance_test TYPE [TEST]" : buf_str(&why));
 		return 2;
 	}
 	if (is_peer)
@@ -378,6 +378,7 @@ int main(int argc, char **argv)
 		server = server_prepare("");
 		server_start();
 	}
+	cmocka_set_test_filter(argc > 2 ? argv[2] : NULL);
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	if (server) {
 		server_kill();

@@ -2,8 +2,9 @@
 /* The stage on which platforms are tested: hosts of one process on one loop, each with a port and a core that only
  * counts, and hosts that are processes of their own and send everything back.
  *
- * Messages are numbered by their sender for each receiver. What comes out of order, twice, changed, or with a gap that no
- * `lost` covers, fails the test where it comes.
+ * Messages are numbered by their sender for each receiver, and say how often the sender had lost that receiver. What comes
+ * out of order, twice, changed, or with a gap that no `lost` covers, fails the test where it comes; so does one that was
+ * sent after the sender was told of a loss when the receiver was not.
  */
 #ifndef VIGIA_PLATFORM_STAGE_TEST_H
 #define VIGIA_PLATFORM_STAGE_TEST_H
@@ -39,6 +40,7 @@ static uv_timer_t pulse; /* so that the loop looks up now and then */
 /* What one host has of another. */
 struct line {
 	uint64_t sent, got; /* the last numbers */
+	uint64_t heard_lost; /* how often the other had lost us, by its last message */
 	unsigned lost;
 	bool gap; /* the next may have any higher number */
 	uint64_t sent_at_lost, got_since_lost;
@@ -55,6 +57,7 @@ struct stand {
 	int error;
 	char why[700];
 	bool echo;
+	bool hears_strangers; /* and is not told from whom it hears what, but of host 0 */
 	struct buf stash[STAGE_HOSTS]; /* to be sent back when there is room */
 };
 
@@ -105,6 +108,8 @@ static void stage_end(void)
 
 /* --- messages --- */
 
+#define LOST_SHIFT 40
+
 /* A frame of n bytes of payload that its number decides. */
 static void make_message(struct buf *out, uint64_t number, size_t n)
 {
@@ -130,7 +135,7 @@ static int say(struct stand *s, int to, size_t n)
 {
 	struct buf frame = BUF_INIT;
 	struct host_id id = id_of(to);
-	make_message(&frame, s->lines[to].sent + 1, n);
+	make_message(&frame, (uint64_t)s->lines[to].lost << LOST_SHIFT | (s->lines[to].sent + 1), n);
 	int r = s->type->send(s->p, &id, frame.data, frame.len);
 	if (!r)
 		s->lines[to].sent++;
@@ -162,17 +167,31 @@ static void send_back(struct stand *s, int to)
 		buf_release(b);
 }
 
+static bool is_stranger(const struct stand *s, const struct host_id *id)
+{
+	struct host_id known = id_of(0);
+	return s->hears_strangers && !host_id_is(id, &known);
+}
+
 static void stand_received(void *owner, const struct host_id *from, const void *frame, size_t n)
 {
 	struct stand *s = owner;
-	struct line *line = &s->lines[number_of(from)];
 	struct frame f;
 	const char *why = "";
 	assert_int_equal(frame_read(frame, n, &f, &why), 0);
+	if (is_stranger(s, from))
+		return;
+	struct line *line = &s->lines[number_of(from)];
 	check_message(&f);
-	if (f.number <= line->got || (f.number != line->got + 1 && !line->gap))
-		fail_msg("%s got number %d after %d of host %d", s->name, (int)f.number, (int)line->got, number_of(from));
-	line->got = f.number;
+	uint64_t number = f.number & ((1ull << LOST_SHIFT) - 1), lost = f.number >> LOST_SHIFT;
+	bool first = !line->got && lost; /* nothing that we had was lost */
+	if (number <= line->got || (number != line->got + 1 && !line->gap && !first))
+		fail_msg("%s got number %d after %d of host %d", s->name, (int)number, (int)line->got, number_of(from));
+	if (line->got && lost != line->heard_lost && !line->gap)
+		fail_msg("%s was not told of what host %d lost before it said number %d", s->name, number_of(from),
+		    (int)number);
+	line->got = number;
+	line->heard_lost = lost;
 	line->gap = false;
 	line->got_since_lost++;
 	if (s->echo) {
@@ -184,8 +203,10 @@ static void stand_received(void *owner, const struct host_id *from, const void *
 static void stand_lost(void *owner, const struct host_id *host, int error, const char *why)
 {
 	struct stand *s = owner;
-	struct line *line = &s->lines[number_of(host)];
 	assert_true(error < 0);
+	if (is_stranger(s, host))
+		return;
+	struct line *line = &s->lines[number_of(host)];
 	s->lost++;
 	s->error = error;
 	snprintf(s->why, sizeof s->why, "%s", why);
@@ -311,7 +332,7 @@ struct child {
 };
 
 /* Words for peer_main: TYPE NUMBER SERVER IDLE_MS DEAD_MS PARENT'S-NUMBER PARENT'S-PLACE. */
-static struct child child_start(const struct stand *parent, int parent_number, int number, int dead_ms)
+static inline struct child child_start(const struct stand *parent, int parent_number, int number, int dead_ms)
 {
 	int fds[2];
 	char n[12], idle[24], dead[12], of[12];
@@ -339,7 +360,7 @@ static struct child child_start(const struct stand *parent, int parent_number, i
 	return c;
 }
 
-static void child_kill(struct child *c)
+static inline void child_kill(struct child *c)
 {
 	int status;
 	kill(c->pid, SIGKILL);
@@ -357,7 +378,7 @@ static void on_stdin(void *owner, char *bytes, size_t n)
 {
 }
 
-static int peer_main(const struct platform_type *type, char **argv)
+static inline int peer_main(const struct platform_type *type, char **argv)
 {
 	static const struct stream_events events = {.data = on_stdin, .closed = on_stdin_closed};
 	struct stream *in;

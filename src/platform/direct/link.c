@@ -391,6 +391,11 @@ static void on_idle(struct link *l)
 	}
 }
 
+static int64_t hello_ns(const struct platform *p)
+{
+	return p->o.dead_ns < HELLO_MS * 1000000LL ? p->o.dead_ns : HELLO_MS * 1000000LL;
+}
+
 /* It may have much to say before its last word. */
 static void on_leaving_long(struct link *l)
 {
@@ -406,7 +411,7 @@ static void hear_early(struct link *l)
 {
 	struct buf early = l->early;
 	l->early = (struct buf)BUF_INIT;
-	watch(l, HELLO_MS * 1000000LL);
+	watch(l, hello_ns(l->platform));
 	stream_pause(l->stream, false);
 	hear(l, early.data, early.len);
 	buf_release(&early);
@@ -474,7 +479,7 @@ static int link_new(struct platform *p, int fd, struct link **ret)
 	uv_timer_init(p->o.net->loop, &l->timer);
 	l->timer.data = l;
 	p->handles++;
-	watch(l, HELLO_MS * 1000000LL);
+	watch(l, hello_ns(p));
 	*ret = l;
 	return 0;
 }

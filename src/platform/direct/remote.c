@@ -129,6 +129,12 @@ void remote_tell(struct remote *r, int error, const char *why)
 	remote_tell_room(r);
 }
 
+static uint64_t rest_ms(const struct platform *p)
+{
+	uint64_t dead_ms = (uint64_t)p->o.dead_ns / 1000000;
+	return dead_ms / 10 < REST_MS ? dead_ms / 10 : REST_MS;
+}
+
 static void on_rested(uv_timer_t *timer)
 {
 	struct remote *r = timer->data;
@@ -148,7 +154,7 @@ void remote_break(struct remote *r, int error, const char *format, ...)
 	remote_reset(r, NULL);
 	stop_dialling(r);
 	r->resting = true;
-	uv_timer_start(&r->timer, on_rested, REST_MS, 0);
+	uv_timer_start(&r->timer, on_rested, rest_ms(r->platform), 0);
 	remote_tell(r, error, why);
 	remote_settle(r);
 }
@@ -176,6 +182,12 @@ void remote_dial_failed(struct remote *r, int error, const char *why)
 	dial_next(r);
 }
 
+/* A name that can't be resolved has an error of libuv's own. */
+static const char *say_error(int error)
+{
+	return error <= UV_EAI_ADDRFAMILY ? uv_strerror(error) : strerror(-error);
+}
+
 static void on_dialled(void *data, int fd)
 {
 	struct remote *r = data;
@@ -185,7 +197,7 @@ static void on_dialled(void *data, int fd)
 	if (!e)
 		return;
 	say_address(r->address, place, sizeof place);
-	snprintf(why, sizeof why, "no vigiad answers at %s: %s", place, uv_strerror(e));
+	snprintf(why, sizeof why, "no vigiad answers at %s: %s", place, say_error(e));
 	remote_dial_failed(r, e, why);
 }
 
@@ -218,7 +230,7 @@ static void dial_next(struct remote *r)
 		if (!e)
 			return;
 		r->error = e;
-		buf_putf(&r->why, "%s%s is no address to dial: %s", r->why.len ? "; " : "", r->address, uv_strerror(e));
+		buf_putf(&r->why, "%s%s is no address to dial: %s", r->why.len ? "; " : "", r->address, say_error(e));
 	}
 	r->resting = true;
 	uv_timer_start(&r->timer, on_no_address, 0, 0);
