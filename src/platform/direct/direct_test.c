@@ -251,6 +251,36 @@ static void a_break_that_one_side_noticed_is_told_to_the_other_first(void **stat
 	UNTIL(a->lines[1].got == 3);
 }
 
+static void run_a_while(uint64_t ms)
+{
+	uint64_t end = uv_hrtime() + ms * 1000000;
+	do
+		uv_run(&loop, UV_RUN_NOWAIT);
+	while (uv_hrtime() < end);
+}
+
+static void say_some(void)
+{
+	struct stand *s = dice_below(2) ? a : b;
+	for (size_t i = dice_below(5); i; i--)
+		say(s, s == a, dice_below(50) ? 1 + dice_below(3000) : 1 + dice_below(300000));
+}
+
+/* A message on a new link may be quicker than the last one on the old. */
+static void no_link_overtakes_the_one_before(void **state)
+{
+	enum { STEPS = 1500, IDLE_MS = 4, SLOWEST_MS = 10 };
+	two_stands_apart(IDLE_MS);
+	to_a.slowest_ms = to_b.slowest_ms = SLOWEST_MS;
+	for (int step = 0; step < STEPS; step++) {
+		say_some();
+		run_a_while(dice_below(4) ? 0 : dice_below(2 * SLOWEST_MS));
+	}
+	UNTIL(b->lines[0].got == a->lines[1].sent && a->lines[1].got == b->lines[0].sent);
+	print_message("# dialled %u times\n", a->accepted + b->accepted);
+	assert_int_equal(a->lost + b->lost, 0);
+}
+
 /* What was said since a side last began anew has come, in the end. */
 static bool is_settled(struct stand *from, int to, struct stand *there, int from_number)
 {
@@ -264,17 +294,12 @@ static void whatever_breaks_is_told(void **state)
 	unsigned cuts = 0;
 	two_stands_apart(IDLE_MS);
 	for (int step = 0; step < STEPS; step++) {
-		struct stand *s = dice_below(2) ? a : b;
-		for (size_t i = dice_below(5); i; i--)
-			say(s, s == a, dice_below(50) ? 1 + dice_below(3000) : 1 + dice_below(300000));
+		say_some();
 		if (!dice_below(12)) {
 			relay_cut(dice_below(2) ? &to_a : &to_b, (int)dice_below(4));
 			cuts++;
 		}
-		uint64_t end = uv_hrtime() + dice_below(3) * 1000000;
-		do
-			uv_run(&loop, UV_RUN_NOWAIT);
-		while (uv_hrtime() < end);
+		run_a_while(dice_below(3));
 	}
 	UNTIL(is_settled(a, 1, b, 0) && is_settled(b, 0, a, 1));
 	print_message("# %u cuts, lost %u and %u times, %d and %d of %d and %d messages came\n", cuts, a->lost, b->lost,
@@ -422,6 +447,7 @@ int main(int argc, char **argv)
 	    T(twins_that_meet_know_it),
 	    T(who_has_no_place_is_answered_where_he_called),
 	    T(a_break_that_one_side_noticed_is_told_to_the_other_first),
+	    T(no_link_overtakes_the_one_before),
 	    T(whatever_breaks_is_told),
 	    T(strangers_may_say_anything),
 	    T(a_hello_must_be_whole_before_too_much_was_said),
