@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "core/op.h"
+#include "core/call.h"
 #include "net/net.h"
 #include "proto/msg.h"
 #include "proto/xml.h"
@@ -76,20 +76,17 @@ const struct op *core_op(const struct core *core, const char *noun, const char *
 
 struct peer {
 	struct core *core;
+	struct asker asker; /* its uid and address are the connection's */
 	struct stream *stream;
 	struct xml *xml;
 	const struct role *role; /* NULL until it said which */
-	struct call *calls;
 	void *owner; /* the role's */
 	void *started; /* of a program that this daemon started: who it is */
 	int64_t since_ns; /* monotonic */
-	uid_t uid;	/* Unix socket: the kernel's word; else (uid_t)-1 */
 	bool local;	/* Unix socket or loopback */
 	bool dialled, greeted, closing, doomed;
-	unsigned calls_n;
 	uv_timer_t *timer;
 	int64_t next_query; /* ids of the queries that we ask */
-	char address[64];
 	struct peer *next, **link;
 };
 
@@ -112,39 +109,6 @@ int peer_refuse(struct peer *p, const char *code, const char *format, ...) __att
 /* Closes at once, or after what is pending; `closed` is not called. */
 void peer_close(struct peer *p);
 void peer_leave(struct peer *p);
-/* May it change things? Only the daemon's own user and root, on its socket. */
-bool peer_trusted(const struct peer *p);
-
-/* --- calls --- */
-
-struct call {
-	const struct op *op;
-	struct peer *peer;
-	int64_t id;
-	union op_value args[OP_ARGS_MAX]; /* as in op->args; texts live as long as the call */
-	void *state;
-	bool more, ended;
-	struct msg *msg;
-	struct call *next;
-};
-
-/* An answer's element, its number set: fill it and call_send() it. */
-struct msg *call_answer(struct call *c, const char *name);
-void call_send(struct call *c, struct msg *m);
-void call_end(struct call *c);
-/* Ends the call with an error; returns -1. */
-int call_fail(struct call *c, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* How much waits for this caller to read. */
-size_t call_pending(const struct call *c);
-
-/* Takes a query: finds the operation, checks role, rights and arguments, runs it. Errors go to the peer. */
-void dispatch(struct peer *p, const struct msg *query);
-/* What was sent has left: goes on with calls that have more. */
-void dispatch_more(struct peer *p);
-/* Ends call `id` of this peer; false when there is none. */
-bool dispatch_cancel(struct peer *p, int64_t id);
-void dispatch_drop_all(struct peer *p);
-
 /* "n*" against "n1". */
 bool pattern_match(const char *pattern, const char *name);
 bool pattern_plain(const char *pattern);

@@ -116,7 +116,7 @@ static int run_refuse(struct call *c)
 
 static int run_cancel(struct call *c)
 {
-	if (c->args[0].number == c->id || !dispatch_cancel(c->peer, c->args[0].number))
+	if (c->args[0].number == c->id || !asker_cancel(c->asker, c->args[0].number))
 		return call_fail(c, "not-found", "no such call");
 	return CALL_DONE;
 }
@@ -376,9 +376,9 @@ static void who_may_not_is_told_so(void **state)
 	assert_non_null(strstr(ask(&e, "<thing query='node-only' id='1'/>"), "not-permitted\">thing.node-only is not for a client<"));
 	assert_non_null(strstr(ask(&n, "<thing query='node-only' id='1'/>"), "<end answer=\"1\"/>"));
 	assert_non_null(strstr(ask(&e, "<thing query='change' id='2'/>"), "<end answer=\"2\"/>"));
-	core.peers->uid = core.peers->next->uid = (uid_t)-1; /* as if they came by TCP */
+	core.peers->asker.uid = core.peers->next->asker.uid = (uid_t)-1; /* as if they came by TCP */
 	assert_non_null(strstr(ask(&e, "<thing query='change' id='3'/>"), "not-permitted\">thing.change is only for"));
-	core.peers->uid = core.peers->next->uid = geteuid() + 1;
+	core.peers->asker.uid = core.peers->next->asker.uid = geteuid() + 1;
 	assert_non_null(strstr(ask(&e, "<thing query='change' id='4'/>"), "not-permitted"));
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/core.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "core/call_life.h"
+#include "core/core.h"
 
 /* --- finding --- */
 
@@ -151,191 +152,51 @@ static int refuse_unknown_args(struct call *c)
 	return 0;
 }
 
-/* --- calls --- */
-
-/* The query outlives its stanza: calls may run long. */
-static struct msg *keep(const struct msg *query)
-{
-	struct msg *m = msg_new(query->name);
-	if (!m)
-		return NULL;
-	for (const struct msg_field *f = query->fields; f; f = f->next)
-		if (f->type == MSG_TEXT)
-			msg_set(m, f->name, f->text);
-		else
-			msg_set_int(m, f->name, f->number);
-	if (!msg_failed(m))
-		return m;
-	msg_free(m);
-	return NULL;
-}
-
-static void call_free(struct call *c)
-{
-	for (struct call **p = &c->peer->calls; *p; p = &(*p)->next)
-		if (*p == c) {
-			*p = c->next;
-			break;
-		}
-	c->peer->calls_n--;
-	if (c->op->over)
-		c->op->over(c);
-	msg_free(c->msg);
-	free(c);
-}
-
-struct msg *call_answer(struct call *c, const char *name)
-{
-	struct msg *m = msg_new(name);
-	if (m)
-		msg_set_int(m, "answer", c->id);
-	return m;
-}
-
-void call_send(struct call *c, struct msg *m)
-{
-	peer_send(c->peer, m);
-}
-
-void call_end(struct call *c)
-{
-	call_send(c, call_answer(c, "end"));
-	c->ended = true;
-	call_free(c);
-}
-
-static void send_error(struct peer *p, int64_t id, const char *code, const char *text)
-{
-	struct msg *m = msg_new("error");
-	if (m) {
-		msg_set_int(m, "answer", id);
-		msg_set(m, "code", code);
-		msg_text(m, text, strlen(text));
-	}
-	p->core->figures.errors++;
-	peer_send(p, m);
-}
-
-int call_fail(struct call *c, const char *code, const char *format, ...)
-{
-	char text[512];
-	va_list ap;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	send_error(c->peer, c->id, code, text);
-	call_free(c);
-	return -1;
-}
-
-size_t call_pending(const struct call *c)
-{
-	return stream_pending(c->peer->stream);
-}
-
-static void settle(struct call *c, int result)
-{
-	if (result == CALL_DONE)
-		call_end(c);
-	else if (result >= 0)
-		c->more = result == CALL_MORE;
-}
+/* --- taking a query --- */
 
 static int permitted(struct call *c)
 {
 	const struct op *op = c->op;
-	if (!(op->roles & c->peer->role->bit))
-		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->peer->role->name);
-	if ((op->flags & OP_CHANGES) && !peer_trusted(c->peer))
+	if (!(op->roles & c->asker->roles))
+		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->asker->role);
+	if ((op->flags & OP_CHANGES) && !asker_trusted(c->asker))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
 	return 0;
 }
 
-static int query_id(struct peer *p, const struct msg *query, int64_t *ret)
+static void refuse(struct asker *a, int64_t id, bool one_way, const char *code, const char *format, ...)
 {
-	int64_t id;
-	if (msg_get_int(query, "id", &id) || id < 1 || id > INT32_MAX) {
-		peer_error(p, "bad-stanza", "<%.40s>: a query needs an id from 1 to 2147483647", query->name);
-		return -EINVAL;
-	}
-	for (const struct call *c = p->calls; c; c = c->next)
-		if (c->id == id) {
-			peer_error(p, "bad-stanza", "query %lld is still under way", (long long)id);
-			return -EINVAL;
-		}
-	*ret = id;
-	return 0;
+	struct call c = {.asker = a, .core = a->core, .peer = a->peer, .id = id, .one_way = one_way};
+	char text[128];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	a->core->figures.errors++;
+	if (!one_way)
+		a->type->over(&c, code, text);
 }
 
-static struct call *call_new(struct peer *p, const struct op *op, int64_t id, const struct msg *query)
+void dispatch(struct asker *a, int64_t id, bool one_way, const struct msg *query)
 {
-	struct call *c = calloc(1, sizeof *c);
-	if (!c)
-		return NULL;
-	*c = (struct call){.op = op, .peer = p, .id = id, .msg = keep(query)};
-	if (!c->msg) {
-		free(c);
-		return NULL;
-	}
-	c->next = p->calls;
-	p->calls = c;
-	p->calls_n++;
-	return c;
-}
-
-void dispatch(struct peer *p, const struct msg *query)
-{
-	int64_t id;
 	const char *verb = msg_get(query, "query", "");
-	if (query_id(p, query, &id))
-		return;
-	p->core->figures.calls++;
-	const struct op *op = core_op(p->core, query->name, verb);
+	a->core->figures.calls++;
+	const struct op *op = core_op(a->core, query->name, verb);
 	if (!op) {
-		char text[128];
-		snprintf(text, sizeof text, "there is no %.40s.%.40s", query->name, verb);
-		send_error(p, id, "unknown-query", text);
+		refuse(a, id, one_way, "unknown-query", "there is no %.40s.%.40s", query->name, verb);
 		return;
 	}
-	if (p->calls_n >= p->core->limits.calls) {
-		peer_refuse(p, "too-many", "more than %u queries under way", p->core->limits.calls);
+	if (a->calls_n >= a->core->limits.calls) {
+		a->type->too_many(a, a->core->limits.calls);
 		return;
 	}
-	struct call *c = call_new(p, op, id, query);
+	struct call *c = call_new(a, op, id, one_way, query);
 	if (!c) {
-		send_error(p, id, "failed", "no memory");
+		refuse(a, id, one_way, "failed", "no memory");
 		return;
 	}
 	if (permitted(c) || refuse_unknown_args(c) || take_args(c))
 		return;
-	settle(c, op->run(c));
-}
-
-void dispatch_more(struct peer *p)
-{
-	for (struct call *c = p->calls, *next; c; c = next) {
-		next = c->next;
-		if (!c->more)
-			continue;
-		settle(c, c->op->more(c));
-		if (stream_pending(p->stream))
-			return;
-	}
-}
-
-bool dispatch_cancel(struct peer *p, int64_t id)
-{
-	for (struct call *c = p->calls; c; c = c->next)
-		if (c->id == id) {
-			call_end(c);
-			return true;
-		}
-	return false;
-}
-
-void dispatch_drop_all(struct peer *p)
-{
-	while (p->calls)
-		call_free(p->calls);
+	call_settle(c, op->run(c));
 }

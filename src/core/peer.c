@@ -78,7 +78,7 @@ static void detach(struct peer *p)
 {
 	p->closing = true;
 	stop_timer(p);
-	dispatch_drop_all(p);
+	asker_drop_calls(&p->asker);
 	*p->link = p->next;
 	if (p->next)
 		p->next->link = p->link;
@@ -111,11 +111,6 @@ static void gone(struct peer *p, int error, const char *why)
 		return;
 	if (p->role && p->role->closed)
 		p->role->closed(p, error, why);
-}
-
-bool peer_trusted(const struct peer *p)
-{
-	return p->uid != (uid_t)-1 && (p->uid == 0 || p->uid == geteuid());
 }
 
 void peer_registered(struct peer *p)
@@ -151,14 +146,18 @@ static void check_pending(struct peer *p)
 	start_timer(p, on_doomed, 0);
 }
 
-void peer_send(struct peer *p, struct msg *m)
+static void send_stanza(struct peer *p, const struct msg *m)
 {
-	if (!m)
-		return;
 	if (!p->closing && !p->doomed)
 		check_pending(p);
 	if (!p->closing && !p->doomed)
 		xml_put(stream_out(p->stream), m);
+}
+
+void peer_send(struct peer *p, struct msg *m)
+{
+	if (m)
+		send_stanza(p, m);
 	msg_free(m);
 }
 
@@ -222,7 +221,75 @@ int peer_refuse(struct peer *p, const char *code, const char *format, ...)
 	return -EPROTO;
 }
 
+/* --- asking in XML --- */
+
+static void answer(struct call *c, const struct msg *m)
+{
+	send_stanza(c->peer, m);
+}
+
+static void over(struct call *c, const char *code, const char *text)
+{
+	struct msg *m = call_answer(c, code ? "error" : "end");
+	if (m && code) {
+		msg_set(m, "code", code);
+		msg_text(m, text, strlen(text));
+	}
+	peer_send(c->peer, m);
+}
+
+static void encode(struct buf *out, int64_t id, const struct msg *m)
+{
+	xml_put(out, m);
+}
+
+/* A stanza ends with its line. */
+static size_t cut(const char *bytes, size_t n, size_t most)
+{
+	const char *end = n > most ? memrchr(bytes, '\n', most) : NULL;
+	if (n > most && !end)
+		end = memchr(bytes + most, '\n', n - most);
+	return end ? (size_t)(end + 1 - bytes) : n;
+}
+
+static void put(struct call *c, const char *bytes, size_t n)
+{
+	buf_put(peer_out(c->peer), bytes, n);
+}
+
+static size_t pending(const struct asker *a)
+{
+	return stream_pending(a->peer->stream);
+}
+
+static void too_many(struct asker *a, unsigned most)
+{
+	peer_refuse(a->peer, "too-many", "more than %u queries under way", most);
+}
+
+static const struct asker_type xml_asker = {.answer = answer, .over = over, .encode = encode, .cut = cut,
+    .put = put,
+    .pending = pending, .too_many = too_many, .number_in_answer = true};
+
+static void on_query(struct peer *p, const struct msg *query)
+{
+	int64_t id;
+	if (msg_get_int(query, "id", &id) || id < 1 || id > INT32_MAX)
+		peer_error(p, "bad-stanza", "<%.40s>: a query needs an id from 1 to 2147483647", query->name);
+	else if (asker_has_call(&p->asker, id))
+		peer_error(p, "bad-stanza", "query %lld is still under way", (long long)id);
+	else
+		dispatch(&p->asker, id, false, query);
+}
+
 /* --- receiving --- */
+
+static void take_role(struct peer *p, const struct role *role)
+{
+	p->role = role;
+	p->asker.role = role->name;
+	p->asker.roles = role->bit;
+}
 
 static const struct role *find_role(const struct core *core, const char *name)
 {
@@ -245,9 +312,10 @@ static int on_open(void *data, const struct msg *hmon)
 		return p->role->opened ? p->role->opened(p, hmon) : 0;
 	}
 	const char *name = msg_get(hmon, "role", "");
-	p->role = find_role(p->core, name);
-	if (!p->role)
+	const struct role *role = find_role(p->core, name);
+	if (!role)
 		return peer_refuse(p, "bad-role", "role \"%.40s\" is not monitor, node or client", name);
+	take_role(p, role);
 	if (!p->greeted)
 		greet_back(p);
 	return p->role->opened ? p->role->opened(p, hmon) : 0;
@@ -276,7 +344,7 @@ static int on_stanza(void *data, const struct msg *m)
 	if (!strcmp(m->name, "beat"))
 		r = on_beat(p, m);
 	else if (msg_field(m, "query"))
-		dispatch(p, m);
+		on_query(p, m);
 	else if (msg_field(m, "answer"))
 		r = p->role->answer ? p->role->answer(p, m) : 0;
 	else if (p->role->stanza)
@@ -362,8 +430,8 @@ static void on_drained(void *owner)
 	struct peer *p = owner;
 	if (!p->closing && p->role && p->role->drained)
 		p->role->drained(p);
-	if (!p->closing && p->calls)
-		dispatch_more(p);
+	if (!p->closing && p->asker.calls)
+		asker_go_on(&p->asker);
 }
 
 static void on_stream_closed(void *owner, int error)
@@ -403,10 +471,10 @@ static void put_address(struct peer *p, const struct sockaddr_storage *a)
 	char host[INET6_ADDRSTRLEN];
 	if (a->ss_family == AF_INET) {
 		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
-		snprintf(p->address, sizeof p->address, "%s:%d", host, ntohs(v4->sin_port));
+		snprintf(p->asker.address, sizeof p->asker.address, "%s:%d", host, ntohs(v4->sin_port));
 	} else {
 		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-		snprintf(p->address, sizeof p->address, "[%s]:%d", host, ntohs(v6->sin6_port));
+		snprintf(p->asker.address, sizeof p->asker.address, "[%s]:%d", host, ntohs(v6->sin6_port));
 	}
 }
 
@@ -425,7 +493,7 @@ static void learn_address(struct peer *p, int fd)
 	struct sockaddr_storage a = {0};
 	struct ucred who;
 	socklen_t len = sizeof a, who_len = sizeof who;
-	p->uid = (uid_t)-1;
+	p->asker.uid = (uid_t)-1;
 	if (getpeername(fd, (struct sockaddr *)&a, &len))
 		return;
 	if (a.ss_family != AF_UNIX) {
@@ -436,17 +504,17 @@ static void learn_address(struct peer *p, int fd)
 	}
 	p->local = true;
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_len))
-		p->uid = who.uid;
-	snprintf(p->address, sizeof p->address, "uid %d", (int)p->uid);
+		p->asker.uid = who.uid;
+	snprintf(p->asker.address, sizeof p->asker.address, "uid %d", (int)p->asker.uid);
 }
 
 static bool uid_allowed(const struct core *core, const struct peer *p)
 {
 	unsigned n = 0;
-	if (p->uid == (uid_t)-1 || peer_trusted(p))
+	if (p->asker.uid == (uid_t)-1 || asker_trusted(&p->asker))
 		return true;
 	for (const struct peer *other = core->peers; other; other = other->next)
-		n += other->uid == p->uid;
+		n += other->asker.uid == p->asker.uid;
 	return n < core->limits.connections_per_uid;
 }
 
@@ -458,6 +526,7 @@ static int peer_new(struct core *core, int fd, struct peer **ret)
 	if (!p)
 		return -ENOMEM;
 	p->core = core;
+	p->asker = (struct asker){.type = &xml_asker, .core = core, .peer = p, .role = ""};
 	p->since_ns = (int64_t)uv_hrtime();
 	learn_address(p, fd);
 	p->xml = uid_allowed(core, p) ? xml_new(&sink, p) : NULL;
@@ -486,7 +555,7 @@ int peer_accept(struct core *core, int fd, struct peer **ret)
 		return r;
 	}
 	core->figures.accepted++;
-	if (p->uid == (uid_t)-1)
+	if (p->asker.uid == (uid_t)-1)
 		stream_want_urgent(p->stream, true);
 	start_timer(p, on_opening_late, core->limits.opening_ns);
 	if (ret)
@@ -501,7 +570,7 @@ int peer_dialled(struct core *core, int fd, const struct role *role, const struc
 	int r = peer_new(core, fd, &p);
 	if (r)
 		return r;
-	p->role = role;
+	take_role(p, role);
 	p->owner = owner;
 	p->dialled = true;
 	xml_put_open(stream_out(p->stream), greet);

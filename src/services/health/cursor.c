@@ -283,7 +283,7 @@ void uplinks_period(struct health *h, struct monitor *m)
 			continue;
 		if (!h->options.on_request)
 			cursor_pump(c);
-		else if (update_asked_by(m->asks, u->peer))
+		else if (update_asked_by(m->asks, &u->peer->asker))
 			send_newest(c);
 	}
 }

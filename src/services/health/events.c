@@ -114,7 +114,7 @@ enum { A_TURN = 256 };
 
 int query_events_more(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	struct follower *f = c->state;
 	uint64_t oldest = h->events_n > EVENTS_KEPT ? h->events_n - EVENTS_KEPT : 0;
 	if (f->next < oldest)
@@ -129,7 +129,7 @@ int query_events_more(struct call *c)
 
 int query_events(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	struct follower *f = calloc(1, sizeof *f);
 	if (!f)
 		return call_fail(c, "failed", "no memory");
@@ -142,7 +142,7 @@ int query_events(struct call *c)
 
 void query_events_over(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	for (struct follower **p = &h->followers; *p; p = &(*p)->next_follower)
 		if (*p == c->state) {
 			struct follower *f = *p;

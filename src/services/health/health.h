@@ -79,9 +79,9 @@ int health_start(struct health *h, struct core *core, const struct health_option
 /* Tells masters and clients good-bye; the history is closed by health_release, after the loop. */
 void health_stop(struct health *h);
 void health_release(struct health *h);
-static inline struct health *health_of(const struct peer *p)
+static inline struct health *health_of(const struct core *core)
 {
-	return p->core->context;
+	return core->context;
 }
 
 /* --- period.c: one period comes in, everyone who waits is told --- */
@@ -180,7 +180,7 @@ void uplinks_stop(struct health *h);
 /* --- update.c: "measure now", to just those meant --- */
 typedef void update_fn(void *data, struct update *u); /* all answered, or the deadline is over */
 /* Asks every monitor that matches, here and on nodes. 0 (fn will be called, perhaps at once) or -ENOMEM. */
-int update_start(struct health *h, const struct peer *asker, const char *node, const char *monitor, const char *metric,
+int update_start(struct health *h, const void *asker, const char *node, const char *monitor, const char *metric,
     int64_t deadline_ns, update_fn *fn, void *data, struct update **ret);
 void update_cancel(struct update *u);
 /* For each that did not answer: node, monitor ("" for the whole node), code, text. */
@@ -190,7 +190,7 @@ void update_missing(const struct update *u, update_missing_fn *fn, void *data);
 bool update_answered(struct ask **list, int64_t id, bool end, const char *monitor, const char *code, const char *text);
 void update_link_closed(struct ask **list);
 /* Is one of these for `asker`? */
-bool update_asked_by(const struct ask *list, const struct peer *asker);
+bool update_asked_by(const struct ask *list, const void *asker);
 
 /* --- query.c, history_query.c: what clients ask; values.c: how values are shown --- */
 extern const struct op health_ops[];

@@ -16,6 +16,7 @@ enum { POINTS_A_STANZA = 200, PIECE = 65536, HELD_MOST = 6 << 20, READ_MOST = 51
 struct reading {
 	uv_work_t work;
 	struct health *health;
+	const struct asker_type *asker; /* how it is to be encoded */
 	struct history_query query;
 	struct history_cursor cursor;
 	char *names[3];
@@ -49,7 +50,7 @@ static void reading_free(struct reading *r)
 static void put_stanza(struct reading *r)
 {
 	if (r->stanza && !msg_failed(r->stanza))
-		xml_put(&r->out, r->stanza);
+		r->asker->encode(&r->out, r->id, r->stanza);
 	msg_free(r->stanza);
 	r->stanza = NULL;
 	r->in_stanza = 0;
@@ -58,10 +59,9 @@ static void put_stanza(struct reading *r)
 static int begin_stanza(struct reading *r, const struct history_point *p)
 {
 	put_stanza(r);
-	r->stanza = msg_new("monitor");
+	r->stanza = call_answer_to(r->asker, r->id, "monitor");
 	if (!r->stanza)
 		return -ENOMEM;
-	msg_set_int(r->stanza, "answer", r->id);
 	msg_set(r->stanza, "node", p->node);
 	msg_set(r->stanza, "monitor", p->monitor);
 	msg_set(r->stanza, "metric", p->metric->name);
@@ -128,17 +128,11 @@ static void on_work(uv_work_t *work)
 		r->result = -ENOMEM;
 }
 
-/* Whole stanzas only: answers to other queries come between. */
+/* Whole answers only: those to other queries come between. */
 static void put_piece(struct reading *r)
 {
-	size_t n = r->out.len - r->sent;
-	if (n > PIECE) {
-		const char *end = memrchr(r->out.data + r->sent, '\n', PIECE);
-		if (!end)
-			end = memchr(r->out.data + r->sent + PIECE, '\n', n - PIECE);
-		n = end ? (size_t)(end + 1 - (r->out.data + r->sent)) : n;
-	}
-	buf_put(peer_out(r->call->peer), r->out.data + r->sent, n);
+	size_t n = r->asker->cut(r->out.data + r->sent, r->out.len - r->sent, PIECE);
+	r->asker->put(r->call, r->out.data + r->sent, n);
 	r->sent += n;
 	if (r->sent == r->out.len) {
 		buf_release(&r->out);
@@ -150,7 +144,7 @@ static void put_piece(struct reading *r)
 /* Is another of this caller's queries read or sent just now? Then this one waits for its turn. */
 static bool others_turn(const struct call *c)
 {
-	for (const struct call *other = c->peer->calls; other; other = other->next) {
+	for (const struct call *other = c->asker->calls; other; other = other->next) {
 		const struct reading *r = other->state;
 		if (other != c && other->op == c->op && r && (r->working || r->out.len))
 			return true;
@@ -216,7 +210,7 @@ void query_history_over(struct call *c)
 
 int query_history(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	if (!h->history)
 		return call_fail(c, "unavailable", "this daemon keeps no history (history { enabled = false })");
 	struct reading *r = calloc(1, sizeof *r);
@@ -224,7 +218,7 @@ int query_history(struct call *c)
 		return call_fail(c, "failed", "no memory");
 	for (int i = 0; i < 3; i++)
 		r->names[i] = strdup(c->args[i].text);
-	*r = (struct reading){.health = h, .call = c, .id = c->id, .work.data = r, .result = 1,
+	*r = (struct reading){.health = h, .asker = c->asker->type, .call = c, .id = c->id, .work.data = r, .result = 1,
 	    .names = {r->names[0], r->names[1], r->names[2]},
 	    .query = {.node = r->names[0], .monitor = r->names[1], .metric = r->names[2],
 		.from_ns = c->args[3].number, .to_ns = c->args[4].number, .step_ns = c->args[5].number}};

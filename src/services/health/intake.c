@@ -56,7 +56,7 @@ static int refuse_stranger(struct health *h, struct peer *p, const char *name)
 {
 	h->figures.strangers++;
 	event_put_folded(h, "stranger", h->core->name, name, "a monitor from %s names itself %s without its secret",
-	    p->address, name);
+	    p->asker.address, name);
 	return peer_refuse(p, "stranger", "the name %s is taken and this is not its secret; on its node, `vigia forget %s/%s` "
 	    "makes it free", name, h->core->name, name);
 }
@@ -212,7 +212,7 @@ static int row_fault(struct peer *p, const struct xml_row *row)
 
 static int on_row(struct peer *p, const struct xml_row *row)
 {
-	struct health *h = health_of(p);
+	struct health *h = health_of(p->core);
 	struct monitor *m = monitor_of(p);
 	int r = row_fault(p, row);
 	if (r)
@@ -317,7 +317,7 @@ static int on_named(struct health *h, struct peer *p, const struct msg *stanza)
 static int on_error(struct health *h, struct peer *p, const struct msg *stanza)
 {
 	struct monitor *m = monitor_of(p);
-	const char *name = m ? m->name : p->started ? supervised_name(p->started) : p->address;
+	const char *name = m ? m->name : p->started ? supervised_name(p->started) : p->asker.address;
 	log_event(LOG_WARNING, "monitor", "%s: %s: %s", name, msg_get(stanza, "code", "failed"), stanza->text);
 	event_put(h, "monitor-error", h->core->name, name, "%s", stanza->text);
 	return 0;
@@ -325,7 +325,7 @@ static int on_error(struct health *h, struct peer *p, const struct msg *stanza)
 
 static int on_stanza(struct peer *p, const struct msg *stanza)
 {
-	struct health *h = health_of(p);
+	struct health *h = health_of(p->core);
 	if (!strcmp(stanza->name, "config"))
 		return on_config(h, p, stanza);
 	if (!strcmp(stanza->name, "monitor"))
@@ -348,7 +348,7 @@ static int on_answer(struct peer *p, const struct msg *answer)
 			supervised_refused(p->started, answer->text);
 			return -EINVAL;
 		}
-		return on_error(health_of(p), p, answer);
+		return on_error(health_of(p->core), p, answer);
 	}
 	int r = on_stanza(p, answer);
 	if (!r && m && !strcmp(answer->name, "monitor"))
@@ -358,7 +358,7 @@ static int on_answer(struct peer *p, const struct msg *answer)
 
 static void closed(struct peer *p, int error, const char *why)
 {
-	struct health *h = health_of(p);
+	struct health *h = health_of(p->core);
 	struct monitor *m = monitor_of(p);
 	if (!m)
 		return;

@@ -71,7 +71,7 @@ static void replace(struct node *n)
 	update_link_closed(&n->asks);
 	l->node = NULL;
 	n->link = NULL;
-	watch_forget(health_of(old), n);
+	watch_forget(health_of(old->core), n);
 	old->owner = NULL;
 	peer_leave(old);
 	link_free(l);
@@ -95,16 +95,16 @@ static void put_positions(struct call *c, const struct node *n)
 
 static int refuse_stranger(struct call *c, const char *name)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	h->figures.strangers++;
-	event_put_folded(h, "stranger", name, NULL, "a node from %s names itself %s without its secret", c->peer->address,
+	event_put_folded(h, "stranger", name, NULL, "a node from %s names itself %s without its secret", c->asker->address,
 	    name);
 	return -EACCES;
 }
 
 static int check_name(struct call *c, const char *name)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	if (!describe_name_ok(name))
 		return call_fail(c, "bad-argument", "name: 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit");
 	if (!strcmp(name, h->core->name))
@@ -128,7 +128,7 @@ static int refuse(struct call *c, const char *code, const char *text)
 
 static int secret_for(struct call *c, const char *name, char *ret_secret)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	*ret_secret = '\0';
 	if (registry_find(h->registry, "node", name)) {
 		if (registry_check(h->registry, "node", name, c->args[2].text))
@@ -170,7 +170,7 @@ static int refuse_old_boot(struct call *c, const struct node *n)
 
 int query_node_register(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	struct link *l = c->peer->owner;
 	const char *name = c->args[0].text;
 	int64_t boot = c->args[1].number;
@@ -254,7 +254,7 @@ static struct monitor *announced(struct link *l, struct health *h, const char *n
 
 int query_config_announce(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	struct link *l = c->peer->owner;
 	uint64_t digest;
 	if (!l || !l->node)
@@ -311,7 +311,7 @@ static int row_fault(struct peer *p, const struct xml_row *row, const struct mon
 
 static int on_row(struct peer *p, const struct xml_row *row)
 {
-	struct health *h = health_of(p);
+	struct health *h = health_of(p->core);
 	struct link *l = p->owner;
 	int slot = l && l->node ? slot_of(l, row->id) : -1;
 	if (slot < 0)
@@ -405,7 +405,7 @@ static int on_node(struct health *h, struct peer *p, struct link *l, const struc
 
 static int on_stanza(struct peer *p, const struct msg *stanza)
 {
-	struct health *h = health_of(p);
+	struct health *h = health_of(p->core);
 	struct link *l = p->owner;
 	if (!l || !l->node)
 		return peer_refuse(p, "bad-stanza", "register first");
@@ -429,7 +429,7 @@ static int on_answer(struct peer *p, const struct msg *answer)
 	if (!l || !l->node)
 		return 0;
 	if (!strcmp(answer->name, "beat")) {
-		watch_beat_answered(health_of(p), l->node);
+		watch_beat_answered(health_of(p->core), l->node);
 		return 0;
 	}
 	msg_get_int(answer, "answer", &id);
@@ -445,14 +445,14 @@ static void heard(struct peer *p)
 {
 	struct link *l = p->owner;
 	if (l && l->node)
-		watch_heard(health_of(p), l->node);
+		watch_heard(health_of(p->core), l->node);
 }
 
 static void urgent(struct peer *p)
 {
 	struct link *l = p->owner;
 	if (l && l->node)
-		watch_urgent(health_of(p), l->node);
+		watch_urgent(health_of(p->core), l->node);
 	else
 		stream_want_urgent(p->stream, false);
 }
@@ -470,7 +470,7 @@ static void closed(struct peer *p, int error, const char *why)
 		struct node *n = l->node;
 		n->link = NULL;
 		update_link_closed(&n->asks);
-		watch_disconnected(health_of(p), n,
+		watch_disconnected(health_of(p->core), n,
 		    l->left ? STEP_LEAVE : host_spoke(error) ? STEP_GONE : STEP_LOST);
 	}
 	link_free(l);

@@ -76,7 +76,7 @@ static struct monitor *walk_next(const struct cluster *cluster, struct walk *w)
 /* A plain name that does not exist is an error; a pattern that matches nothing is not. */
 int query_check_names(struct call *c, const char *node, const char *monitor)
 {
-	const struct cluster *cluster = &health_of(c->peer)->cluster;
+	const struct cluster *cluster = &health_of(c->core)->cluster;
 	if (!pattern_plain(node))
 		return 0;
 	const struct node *n = cluster_find(cluster, node);
@@ -91,7 +91,7 @@ int query_check_names(struct call *c, const char *node, const char *monitor)
 
 int query_master_info(struct call *c)
 {
-	const struct health *h = health_of(c->peer);
+	const struct health *h = health_of(c->core);
 	struct msg *m = call_answer(c, "master");
 	if (m) {
 		msg_set(m, "name", h->core->name);
@@ -109,7 +109,7 @@ int query_master_info(struct call *c)
 int query_cancel(struct call *c)
 {
 	int64_t of = c->args[0].number;
-	if (of == c->id || !dispatch_cancel(c->peer, of))
+	if (of == c->id || !asker_cancel(c->asker, of))
 		return call_fail(c, "not-found", "no query %" PRId64 " is under way", of);
 	return CALL_DONE;
 }
@@ -159,7 +159,7 @@ typedef void node_fn(struct call *c, const struct node *n);
 static int each_node(struct call *c, node_fn *fn)
 {
 	struct walk *w = c->state;
-	const struct cluster *cluster = &health_of(c->peer)->cluster;
+	const struct cluster *cluster = &health_of(c->core)->cluster;
 	const struct node *n;
 	while ((n = names_after(&cluster->nodes, *w->at_node ? w->at_node : NULL))) {
 		snprintf(w->at_node, sizeof w->at_node, "%s", n->name);
@@ -188,7 +188,7 @@ int query_master_status_more(struct call *c)
 
 int query_master_status(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	if (begin_nodes(c, "*"))
 		return -1;
 	if (*h->history_trouble)
@@ -260,7 +260,7 @@ int query_node_list(struct call *c)
 
 int query_node_forget(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	struct node *n = cluster_find(&h->cluster, c->args[0].text);
 	if (!n)
 		return call_fail(c, "not-found", "no node is named %s", c->args[0].text);
@@ -269,7 +269,7 @@ int query_node_forget(struct call *c)
 	int r = registry_forget(h->registry, "node", n->name);
 	if (r)
 		return call_fail(c, "failed", "%s", strerror(-r));
-	event_put(h, "node-forgotten", n->name, NULL, "by %s", c->peer->address);
+	event_put(h, "node-forgotten", n->name, NULL, "by %s", c->asker->address);
 	watch_forget(h, n);
 	subscribe_forget(h, n);
 	master_tick(h); /* no ack is due to it any more */
@@ -279,7 +279,7 @@ int query_node_forget(struct call *c)
 
 int query_monitor_forget(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	const char *node = c->args[0].text, *name = c->args[1].text;
 	struct monitor *m = names_find(&h->cluster.self->monitors, name);
 	if (strcmp(node, h->core->name))
@@ -295,7 +295,7 @@ int query_monitor_forget(struct call *c)
 	int r = registry_forget(h->registry, "monitor", name);
 	if (r)
 		return call_fail(c, "failed", "%s", strerror(-r));
-	event_put(h, "monitor-forgotten", node, name, "by %s", c->peer->address);
+	event_put(h, "monitor-forgotten", node, name, "by %s", c->asker->address);
 	if (m && !supervise_expects(h, name)) {
 		m->removed = true;
 		uplinks_gone(h, m);
@@ -354,7 +354,7 @@ static int go_on(struct call *c, put_fn *put)
 {
 	struct walk *w = c->state;
 	struct monitor *m;
-	while ((m = walk_next(&health_of(c->peer)->cluster, w))) {
+	while ((m = walk_next(&health_of(c->core)->cluster, w))) {
 		put(c, w, m);
 		if (call_pending(c) > PENDING_ENOUGH)
 			return CALL_MORE;
@@ -429,7 +429,7 @@ int query_monitor_get(struct call *c)
 		return begin(c);
 	if (query_check_names(c, c->args[0].text, c->args[1].text) || walk_new(c, &w))
 		return -1;
-	int r = update_start(health_of(c->peer), c->peer, w->node, w->monitor, w->metric, c->args[4].number, on_updated, c,
+	int r = update_start(health_of(c->core), c->asker, w->node, w->monitor, w->metric, c->args[4].number, on_updated, c,
 	    &w->update);
 	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_LATER;
 }
@@ -447,12 +447,12 @@ static void on_node_updated(void *data, struct update *u)
 
 int query_monitor_update(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	struct walk *w = calloc(1, sizeof *w);
 	if (!w)
 		return call_fail(c, "failed", "no memory");
 	c->state = w;
-	int r = update_start(h, c->peer, h->core->name, c->args[0].text, c->args[1].text, c->args[2].number, on_node_updated,
+	int r = update_start(h, c->asker, h->core->name, c->args[0].text, c->args[1].text, c->args[2].number, on_node_updated,
 	    c, &w->update);
 	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_LATER;
 }

@@ -138,7 +138,7 @@ static void catch_up(struct health *h, struct subscription *s)
 
 int query_subscribe_more(struct call *c)
 {
-	catch_up(health_of(c->peer), c->state);
+	catch_up(health_of(c->core), c->state);
 	return CALL_MORE;
 }
 
@@ -160,7 +160,7 @@ static void give_all(struct health *h, struct subscription *s)
 
 int query_subscribe(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	if (query_check_names(c, c->args[0].text, c->args[1].text))
 		return -1;
 	struct subscription *s = calloc(1, sizeof *s);
@@ -176,7 +176,7 @@ int query_subscribe(struct call *c)
 
 void query_subscribe_over(struct call *c)
 {
-	struct health *h = health_of(c->peer);
+	struct health *h = health_of(c->core);
 	for (struct subscription **p = &h->subscriptions; *p; p = &(*p)->next)
 		if (*p == c->state) {
 			struct subscription *s = *p;

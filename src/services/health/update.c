@@ -26,7 +26,7 @@ struct missing {
 
 struct update {
 	struct health *health;
-	const struct peer *asker;
+	const void *asker;
 	const char *metric;
 	int64_t deadline_ns;
 	unsigned waiting;
@@ -161,7 +161,7 @@ void update_link_closed(struct ask **list)
 	}
 }
 
-bool update_asked_by(const struct ask *list, const struct peer *asker)
+bool update_asked_by(const struct ask *list, const void *asker)
 {
 	for (; list; list = list->next)
 		if (list->update->asker == asker)
@@ -254,7 +254,7 @@ static int ask_all(struct update *u, const char *node, const char *monitor)
 	return r;
 }
 
-int update_start(struct health *h, const struct peer *asker, const char *node, const char *monitor, const char *metric,
+int update_start(struct health *h, const void *asker, const char *node, const char *monitor, const char *metric,
     int64_t deadline_ns, update_fn *fn, void *data, struct update **ret)
 {
 	struct update *u = calloc(1, sizeof *u);

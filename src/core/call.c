@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/call_life.h"
+#include "core/core.h"
+
+/* --- life --- */
+
+/* The query outlives its stanza: calls may run long. */
+static struct msg *keep(const struct msg *query)
+{
+	struct msg *m = msg_new(query->name);
+	if (!m)
+		return NULL;
+	for (const struct msg_field *f = query->fields; f; f = f->next)
+		if (f->type == MSG_TEXT)
+			msg_set(m, f->name, f->text);
+		else
+			msg_set_int(m, f->name, f->number);
+	if (!msg_failed(m))
+		return m;
+	msg_free(m);
+	return NULL;
+}
+
+struct call *call_new(struct asker *a, const struct op *op, int64_t id, bool one_way, const struct msg *query)
+{
+	struct call *c = calloc(1, sizeof *c);
+	if (!c)
+		return NULL;
+	*c = (struct call){.op = op, .asker = a, .core = a->core, .peer = a->peer, .id = id, .one_way = one_way,
+	    .msg = keep(query)};
+	if (!c->msg) {
+		free(c);
+		return NULL;
+	}
+	c->next = a->calls;
+	a->calls = c;
+	a->calls_n++;
+	return c;
+}
+
+static void call_free(struct call *c)
+{
+	for (struct call **p = &c->asker->calls; *p; p = &(*p)->next)
+		if (*p == c) {
+			*p = c->next;
+			break;
+		}
+	c->asker->calls_n--;
+	if (c->op->over)
+		c->op->over(c);
+	msg_free(c->msg);
+	free(c);
+}
+
+void call_settle(struct call *c, int result)
+{
+	if (result == CALL_DONE)
+		call_end(c);
+	else if (result >= 0)
+		c->more = result == CALL_MORE;
+}
+
+/* --- answering --- */
+
+struct msg *call_answer_to(const struct asker_type *type, int64_t id, const char *name)
+{
+	struct msg *m = msg_new(name);
+	if (m && type->number_in_answer)
+		msg_set_int(m, "answer", id);
+	return m;
+}
+
+struct msg *call_answer(struct call *c, const char *name)
+{
+	return call_answer_to(c->asker->type, c->id, name);
+}
+
+void call_send(struct call *c, struct msg *m)
+{
+	if (m && !c->one_way)
+		c->asker->type->answer(c, m);
+	msg_free(m);
+}
+
+static void over(struct call *c, const char *code, const char *text)
+{
+	if (!c->one_way)
+		c->asker->type->over(c, code, text);
+	call_free(c);
+}
+
+void call_end(struct call *c)
+{
+	over(c, NULL, NULL);
+}
+
+int call_fail(struct call *c, const char *code, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	c->core->figures.errors++;
+	over(c, code, text);
+	return -1;
+}
+
+size_t call_pending(const struct call *c)
+{
+	return c->asker->type->pending(c->asker);
+}
+
+/* --- an asker's calls --- */
+
+bool asker_trusted(const struct asker *a)
+{
+	return !a->foreign && a->uid != (uid_t)-1 && (a->uid == 0 || a->uid == geteuid());
+}
+
+bool asker_has_call(const struct asker *a, int64_t id)
+{
+	for (const struct call *c = a->calls; c; c = c->next)
+		if (c->id == id)
+			return true;
+	return false;
+}
+
+void asker_go_on(struct asker *a)
+{
+	for (struct call *c = a->calls, *next; c; c = next) {
+		next = c->next;
+		if (!c->more)
+			continue;
+		call_settle(c, c->op->more(c));
+		if (a->type->pending(a))
+			return;
+	}
+}
+
+bool asker_cancel(struct asker *a, int64_t id)
+{
+	for (struct call *c = a->calls; c; c = c->next)
+		if (c->id == id) {
+			call_end(c);
+			return true;
+		}
+	return false;
+}
+
+void asker_drop_calls(struct asker *a)
+{
+	while (a->calls)
+		call_free(a->calls);
+}

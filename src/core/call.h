@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls: operations under way, whoever asked and however it was said.
+ *
+ * An asker is anybody who may ask: a connection in XML or frames, another host, a service of this daemon. Handlers see
+ * the call, and answer it with a struct msg; how that travels is the asker's affair. Everything here happens on the loop.
+ */
+#ifndef VIGIA_CORE_CALL_H
+#define VIGIA_CORE_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "core/op.h"
+#include "proto/msg.h"
+
+struct core;
+struct peer;
+struct asker;
+
+/* --- who asks --- */
+
+struct asker_type {
+	/* An answer, borrowed. */
+	void (*answer)(struct call *c, const struct msg *m);
+	/* The last word; code NULL: it went well. */
+	void (*over)(struct call *c, const char *code, const char *text);
+	/* For what is made off the loop: an answer as it goes out; how many of n bytes are whole answers, at least one
+	 * and else about `most`; and what these made, as it is. */
+	void (*encode)(struct buf *out, int64_t id, const struct msg *m);
+	size_t (*cut)(const char *bytes, size_t n, size_t most);
+	void (*put)(struct call *c, const char *bytes, size_t n);
+	/* How many bytes wait for it to read. */
+	size_t (*pending)(const struct asker *a);
+	/* More than its share of calls: the asker is refused as a whole. */
+	void (*too_many)(struct asker *a, unsigned most);
+	/* Do answers carry the number in the message itself (XML), or beside it? */
+	bool number_in_answer;
+};
+
+struct asker {
+	const struct asker_type *type;
+	struct core *core;
+	struct peer *peer;	/* the connection, where it is one */
+	const char *role;	/* "client"; for people */
+	unsigned roles;		/* of enum op_roles */
+	uid_t uid;		/* (uid_t)-1: not known */
+	bool foreign;		/* asks from another host: uid is that host's word */
+	char address[64];	/* for people */
+	struct call *calls;
+	unsigned calls_n;
+};
+
+/* The daemon's own user or root, by this kernel's word. */
+bool asker_trusted(const struct asker *a);
+bool asker_has_call(const struct asker *a, int64_t id);
+/* What was sent has left: goes on with calls that have more. */
+void asker_go_on(struct asker *a);
+/* Ends its call `id`; false when there is none. */
+bool asker_cancel(struct asker *a, int64_t id);
+/* It goes: its calls are over, without an answer. */
+void asker_drop_calls(struct asker *a);
+
+/* --- calls --- */
+
+struct call {
+	const struct op *op;
+	struct asker *asker;
+	struct core *core;
+	struct peer *peer; /* asker->peer */
+	int64_t id;
+	union op_value args[OP_ARGS_MAX]; /* as in op->args; texts live as long as the call */
+	void *state;
+	bool more, one_way;
+	struct msg *msg;
+	struct call *next;
+};
+
+/* An answer's element, begun: fill it and call_send() it. */
+struct msg *call_answer(struct call *c, const char *name);
+/* The same where the call may have gone meanwhile: for a worker that `encode`s. */
+struct msg *call_answer_to(const struct asker_type *type, int64_t id, const char *name);
+/* Takes m; NULL: nothing. */
+void call_send(struct call *c, struct msg *m);
+void call_end(struct call *c);
+/* Ends the call with an error; returns -1. */
+int call_fail(struct call *c, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* How much waits for this caller to read. */
+size_t call_pending(const struct call *c);
+
+/* Takes a query: finds the operation, checks role, rights and arguments, runs it. Errors go to the asker. `id` is its
+ * number for it, which no other call of this asker has. */
+void dispatch(struct asker *a, int64_t id, bool one_way, const struct msg *query);
+
+#endif

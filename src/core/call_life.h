@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only the dispatch does with calls. */
+#ifndef VIGIA_CORE_CALL_LIFE_H
+#define VIGIA_CORE_CALL_LIFE_H
+
+#include "core/call.h"
+
+struct call *call_new(struct asker *a, const struct op *op, int64_t id, bool one_way, const struct msg *query);
+/* What an operation's run or more returned. */
+void call_settle(struct call *c, int result);
+
+#endif
