@@ -35,16 +35,6 @@ static int on_open(void *data, const struct msg *hmon)
 	return c->daemon ? 0 : -ENOMEM;
 }
 
-static void copy_into(struct msg *to, const struct msg *from)
-{
-	for (const struct msg_field *f = from->fields; f; f = f->next)
-		msg_set(to, f->name, f->text);
-	if (*from->text)
-		msg_text(to, from->text, strlen(from->text));
-	for (const struct msg *k = from->children; k; k = k->next)
-		copy_into(msg_child(to, k->name), k);
-}
-
 static int push(struct client *c, struct msg *m)
 {
 	if (c->n == c->size) {
@@ -61,11 +51,8 @@ static int push(struct client *c, struct msg *m)
 
 static int on_stanza(void *data, const struct msg *stanza)
 {
-	struct msg *m = msg_new(stanza->name);
-	if (!m)
-		return -ENOMEM;
-	copy_into(m, stanza);
-	int r = msg_failed(m) ? -ENOMEM : push(data, m);
+	struct msg *m = msg_dup(stanza);
+	int r = m ? push(data, m) : -ENOMEM;
 	if (r)
 		msg_free(m);
 	return r;

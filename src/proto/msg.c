@@ -172,6 +172,38 @@ void msg_text(struct msg *m, const char *bytes, size_t n)
 	m->text = arena_copy(m->arena, bytes, n);
 }
 
+static void copy_field(struct msg *to, const struct msg_field *f)
+{
+	if (f->type == MSG_TEXT || f->type == MSG_BYTES)
+		string_put(to, f->name, f->type, f->text, f->n);
+	else if (f->type == MSG_INT)
+		msg_set_int(to, f->name, f->number);
+	else
+		msg_set_flag(to, f->name, f->number);
+}
+
+static void copy_into(struct msg *to, const struct msg *from)
+{
+	for (const struct msg_field *f = from->fields; f; f = f->next)
+		copy_field(to, f);
+	if (*from->text)
+		msg_text(to, from->text, strlen(from->text));
+	for (const struct msg *k = from->children; k && !msg_failed(to); k = k->next)
+		copy_into(msg_child(to, k->name), k);
+}
+
+struct msg *msg_dup(const struct msg *m)
+{
+	struct msg *copy = msg_new(m->name);
+	if (!copy)
+		return NULL;
+	copy_into(copy, m);
+	if (!msg_failed(copy))
+		return copy;
+	msg_free(copy);
+	return NULL;
+}
+
 const struct msg_field *msg_field(const struct msg *m, const char *name)
 {
 	for (const struct msg_field *f = m->fields; f; f = f->next)

@@ -40,6 +40,8 @@ struct msg {
 
 /* A root; NULL: no memory. */
 struct msg *msg_new(const char *name);
+/* A root of its own, children and all. */
+struct msg *msg_dup(const struct msg *m);
 void msg_free(struct msg *root);
 bool msg_failed(const struct msg *m);
 
