@@ -54,6 +54,8 @@ size_t stream_pending(const struct stream *s);
 void stream_tell_below(struct stream *s, size_t mark);
 /* Gives the kernel now what it takes, without callbacks. */
 void stream_push(struct stream *s);
+/* `drained` at the end of this turn, or once what waits has left, though nothing may have been put. */
+void stream_want_drained(struct stream *s);
 void stream_want_urgent(struct stream *s, bool want);
 /* Reading can be held back while a peer must wait. */
 void stream_pause(struct stream *s, bool paused);

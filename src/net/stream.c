@@ -19,7 +19,7 @@ struct stream {
 	uv_timer_t *finish;
 	int fd, polled;
 	size_t mark; /* of stream_tell_below() */
-	bool dirty, urgent, paused, finishing, shut, closing, ending, marked;
+	bool dirty, wanted, urgent, paused, finishing, shut, closing, ending, marked;
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
@@ -141,7 +141,7 @@ static void flush(struct stream *s)
 {
 	if (s->closing)
 		return;
-	bool had = s->out.len > 0;
+	bool had = s->out.len > 0 || s->wanted;
 	int r = s->out.failed ? -ENOMEM : write_out(s);
 	if (r < 0) {
 		ended(s, r);
@@ -152,6 +152,7 @@ static void flush(struct stream *s)
 		return;
 	}
 	set_poll(s, !r);
+	s->wanted = s->wanted && !r;
 	if (r && had && s->events->drained)
 		s->events->drained(s->owner);
 	tell_below(s);
@@ -250,6 +251,12 @@ void stream_end(struct stream *s)
 int stream_fd(const struct stream *s)
 {
 	return s->fd;
+}
+
+void stream_want_drained(struct stream *s)
+{
+	s->wanted = true;
+	stream_out(s);
 }
 
 void stream_want_urgent(struct stream *s, bool want)
