@@ -10,35 +10,13 @@
 
 /* --- life --- */
 
-/* The query outlives its stanza: calls may run long. */
-static struct msg *keep(const struct msg *query)
-{
-	struct msg *m = msg_new(query->name);
-	if (!m)
-		return NULL;
-	for (const struct msg_field *f = query->fields; f; f = f->next)
-		if (f->type == MSG_TEXT)
-			msg_set(m, f->name, f->text);
-		else
-			msg_set_int(m, f->name, f->number);
-	if (!msg_failed(m))
-		return m;
-	msg_free(m);
-	return NULL;
-}
-
-struct call *call_new(struct asker *a, const struct op *op, int64_t id, bool one_way, const struct msg *query)
+struct call *call_new(struct asker *a, const struct op *op, int64_t id, bool one_way, struct msg *take_query)
 {
 	struct call *c = calloc(1, sizeof *c);
 	if (!c)
 		return NULL;
 	*c = (struct call){.op = op, .asker = a, .core = a->core, .peer = a->peer, .id = id, .one_way = one_way,
-	    .msg = keep(query)};
-	if (!c->msg) {
-		free(c);
-		return NULL;
-	}
-	c->next = a->calls;
+	    .msg = take_query, .next = a->calls};
 	a->calls = c;
 	a->calls_n++;
 	return c;

@@ -31,6 +31,10 @@ struct asker_type {
 	void (*encode)(struct buf *out, int64_t id, const struct msg *m);
 	size_t (*cut)(const char *bytes, size_t n, size_t most);
 	void (*put)(struct call *c, const char *bytes, size_t n);
+	/* Whole frames with the call's number: events, losses. */
+	void (*frames)(struct call *c, const struct buf *frames);
+	/* Has calls that have more go on at the end of this turn, though nothing was sent. */
+	void (*want)(struct asker *a);
 	/* How many bytes wait for it to read. */
 	size_t (*pending)(const struct asker *a);
 	/* More than its share of calls: the asker is refused as a whole. */
@@ -47,6 +51,8 @@ struct asker {
 	unsigned roles;		/* of enum op_roles */
 	uid_t uid;		/* (uid_t)-1: not known */
 	bool foreign;		/* asks from another host: uid is that host's word */
+	pid_t pid;		/* its process, where that is known */
+	uint64_t entity;	/* counted in this daemon, from 1: which asker this is */
 	char address[64];	/* for people */
 	struct call *calls;
 	unsigned calls_n;
@@ -91,6 +97,6 @@ size_t call_pending(const struct call *c);
 
 /* Takes a query: finds the operation, checks role, rights and arguments, runs it. Errors go to the asker. `id` is its
  * number for it, which no other call of this asker has. */
-void dispatch(struct asker *a, int64_t id, bool one_way, const struct msg *query);
+void dispatch(struct asker *a, int64_t id, bool one_way, struct msg *take_query);
 
 #endif

@@ -12,10 +12,14 @@
 
 #include "core/call.h"
 #include "net/net.h"
+#include "proto/id.h"
 #include "proto/msg.h"
 #include "proto/xml.h"
 
 struct peer;
+struct speech;
+struct channels;
+struct framed;
 
 /* --- who connects: a role says what becomes of its stanzas --- */
 
@@ -55,7 +59,10 @@ struct core_figures {
 
 struct core {
 	struct net net;
+	struct host_id id;
 	char name[64]; /* of the node */
+	struct channels *channels;
+	uint64_t askers; /* so far */
 	const struct service *const *services;
 	struct core_limits limits;
 	struct core_figures figures;
@@ -65,7 +72,10 @@ struct core {
 	void *context; /* of the services' */
 };
 
-int core_start(struct core *core, uv_loop_t *loop, const char *name, const struct service *const *services,
+/* Of the core itself: what services there are. Channels have theirs (core/channels.h). */
+extern const struct service registry_service;
+
+int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, const char *name, const struct service *const *services,
     const struct core_limits *limits);
 /* Says good-bye to every peer; the loop ends when they are gone. */
 void core_stop(struct core *core);
@@ -78,8 +88,10 @@ struct peer {
 	struct core *core;
 	struct asker asker; /* its uid and address are the connection's */
 	struct stream *stream;
-	struct xml *xml;
-	const struct role *role; /* NULL until it said which */
+	const struct speech *speech; /* NULL until the first byte */
+	struct xml *xml;	     /* where it speaks HMON */
+	struct framed *framed;	     /* where it speaks frames */
+	const struct role *role;     /* NULL until it said which; none in frames */
 	void *owner; /* the role's */
 	void *started; /* of a program that this daemon started: who it is */
 	int64_t since_ns; /* monotonic */

@@ -202,7 +202,7 @@ static int set_up(void **state)
 	memset(&core, 0, sizeof core);
 	ends_n = 0;
 	uv_loop_init(&loop);
-	return core_start(&core, &loop, "n1", services, &limits);
+	return core_start(&core, &loop, &(struct host_id){{1}}, "n1", services, &limits);
 }
 
 static void turn(void)

@@ -57,6 +57,7 @@ static const char *const type_forms[] = {
     [OP_DURATION] = "a duration in milliseconds",
     [OP_TIME] = "a time in nanoseconds since 1970",
     [OP_FLAG] = "yes or no",
+    [OP_BYTES] = "bytes, in XML as base64",
 };
 
 enum { DURATION_MAX_MS = 1000LL * 3600 * 24 * 365 };
@@ -98,6 +99,11 @@ static int take_text(const struct op_arg *arg, const struct msg *query, union op
 	return 0;
 }
 
+static int take_bytes(const struct op_arg *arg, const struct msg *query, union op_value *ret)
+{
+	return msg_get_bytes(query, arg->name, &ret->bytes, &ret->n);
+}
+
 static int (*const takes[])(const struct op_arg *, const struct msg *, union op_value *) = {
     [OP_NAME] = take_text,
     [OP_PATTERN] = take_text,
@@ -106,6 +112,7 @@ static int (*const takes[])(const struct op_arg *, const struct msg *, union op_
     [OP_DURATION] = take_number,
     [OP_TIME] = take_number,
     [OP_FLAG] = take_flag,
+    [OP_BYTES] = take_bytes,
 };
 
 static union op_value absent(const struct op_arg *arg)
@@ -114,6 +121,8 @@ static union op_value absent(const struct op_arg *arg)
 		return (union op_value){.text = "*"};
 	if (arg->type == OP_NAME || arg->type == OP_TEXT)
 		return (union op_value){.text = ""};
+	if (arg->type == OP_BYTES)
+		return (union op_value){.n = 0};
 	return (union op_value){.number = arg->fallback};
 }
 
@@ -159,6 +168,8 @@ static int permitted(struct call *c)
 	const struct op *op = c->op;
 	if (!(op->roles & c->asker->roles))
 		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->asker->role);
+	if ((op->flags & (OP_CHANGES | OP_ACTS)) && c->asker->foreign)
+		return call_fail(c, "not-permitted", "%s.%s is not for other hosts", op->noun, op->verb);
 	if ((op->flags & OP_CHANGES) && !asker_trusted(c->asker))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
@@ -178,25 +189,30 @@ static void refuse(struct asker *a, int64_t id, bool one_way, const char *code, 
 		a->type->over(&c, code, text);
 }
 
-void dispatch(struct asker *a, int64_t id, bool one_way, const struct msg *query)
+static struct call *begin(struct asker *a, int64_t id, bool one_way, struct msg *query)
 {
 	const char *verb = msg_get(query, "query", "");
-	a->core->figures.calls++;
 	const struct op *op = core_op(a->core, query->name, verb);
 	if (!op) {
 		refuse(a, id, one_way, "unknown-query", "there is no %.40s.%.40s", query->name, verb);
-		return;
+		return NULL;
 	}
 	if (a->calls_n >= a->core->limits.calls) {
 		a->type->too_many(a, a->core->limits.calls);
-		return;
+		return NULL;
 	}
 	struct call *c = call_new(a, op, id, one_way, query);
-	if (!c) {
+	if (!c)
 		refuse(a, id, one_way, "failed", "no memory");
-		return;
-	}
-	if (permitted(c) || refuse_unknown_args(c) || take_args(c))
-		return;
-	call_settle(c, op->run(c));
+	return c;
+}
+
+void dispatch(struct asker *a, int64_t id, bool one_way, struct msg *take_query)
+{
+	a->core->figures.calls++;
+	struct call *c = begin(a, id, one_way, take_query);
+	if (!c)
+		msg_free(take_query);
+	else if (!permitted(c) && !refuse_unknown_args(c) && !take_args(c))
+		call_settle(c, c->op->run(c));
 }

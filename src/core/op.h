@@ -21,6 +21,7 @@ enum op_type {
 	OP_DURATION, /* on the wire milliseconds, here ns */
 	OP_TIME,     /* ns since 1970 */
 	OP_FLAG,
+	OP_BYTES,    /* opaque; in XML base64 */
 };
 
 struct op_arg {
@@ -35,6 +36,7 @@ enum op_flags {
 	OP_READS = 0,
 	OP_CHANGES = 1, /* only for the daemon's own user and root, on its own socket */
 	OP_STREAMS = 2, /* goes on until cancelled */
+	OP_ACTS = 4,	/* changes what is the caller's own: the operation itself checks whose. Not from other hosts */
 };
 
 enum op_roles { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MONITOR = 4, ROLE_MASTER = 8 };
@@ -59,6 +61,10 @@ struct op {
 union op_value {
 	const char *text;
 	int64_t number;
+	struct {
+		const uint8_t *bytes;
+		size_t n;
+	};
 };
 
 #endif

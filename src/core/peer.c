@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "core/core.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,7 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BEAT = 0x16, VERSION = 1, RTO_MAX_MS = 44 /* TCP_RTO_MAX_MS, not yet in the C library's header */ };
+#include "core/channels.h"
+#include "core/core.h"
+#include "core/speech.h"
+#include "proto/frame.h"
+
+enum { BEAT = 0x16, RTO_MAX_MS = 44 /* TCP_RTO_MAX_MS, not yet in the C library's header */ };
 
 /* --- leaving --- */
 
@@ -59,7 +63,8 @@ static void start_timer(struct peer *p, uv_timer_cb fn, int64_t after_ns)
 static void on_idle_closed(uv_handle_t *h)
 {
 	struct peer *p = h->data;
-	xml_free(p->xml);
+	if (p->speech)
+		p->speech->release(p);
 	free(p);
 	free(h);
 }
@@ -99,13 +104,13 @@ void peer_leave(struct peer *p)
 {
 	if (p->closing)
 		return;
-	if (p->greeted)
-		xml_put_close(stream_out(p->stream));
+	if (p->speech)
+		p->speech->bye(p);
 	stream_finish(p->stream);
 	detach(p);
 }
 
-static void gone(struct peer *p, int error, const char *why)
+void peer_gone(struct peer *p, int error, const char *why)
 {
 	if (p->closing)
 		return;
@@ -119,6 +124,17 @@ void peer_registered(struct peer *p)
 		stop_timer(p);
 }
 
+/* 0 or -ENOMEM. */
+static int speak(struct peer *p, const struct speech *speech)
+{
+	int r = speech->begin(p);
+	if (r)
+		return r;
+	p->speech = speech;
+	p->asker.type = speech->asker;
+	return 0;
+}
+
 /* --- sending --- */
 
 struct buf *peer_out(struct peer *p)
@@ -129,11 +145,11 @@ struct buf *peer_out(struct peer *p)
 static void on_doomed(uv_timer_t *timer)
 {
 	struct peer *p = timer->data;
-	gone(p, -ENOBUFS, "does not read what it is sent");
+	peer_gone(p, -ENOBUFS, "does not read what it is sent");
 	peer_close(p);
 }
 
-/* Before a stanza is put: what waits already is judged, after the kernel has taken what it wants. Whoever is sending
+/* Before anything is put: what waits already is judged, after the kernel has taken what it wants. Whoever is sending
  * may be deep in a call of this peer's: it closes in a turn of its own, and is sent no more. */
 static void check_pending(struct peer *p)
 {
@@ -146,37 +162,11 @@ static void check_pending(struct peer *p)
 	start_timer(p, on_doomed, 0);
 }
 
-static void send_stanza(struct peer *p, const struct msg *m)
+bool peer_may_send(struct peer *p)
 {
 	if (!p->closing && !p->doomed)
 		check_pending(p);
-	if (!p->closing && !p->doomed)
-		xml_put(stream_out(p->stream), m);
-}
-
-void peer_send(struct peer *p, struct msg *m)
-{
-	if (m)
-		send_stanza(p, m);
-	msg_free(m);
-}
-
-void peer_send_row(struct peer *p, const struct xml_row *row)
-{
-	if (!p->closing && !p->doomed)
-		check_pending(p);
-	if (!p->closing && !p->doomed)
-		xml_put_row(stream_out(p->stream), row);
-}
-
-static struct msg *error_stanza(const char *code, const char *text)
-{
-	struct msg *m = msg_new("error");
-	if (m) {
-		msg_set(m, "code", code);
-		msg_text(m, text, strlen(text));
-	}
-	return m;
+	return !p->closing && !p->doomed;
 }
 
 void peer_error(struct peer *p, const char *code, const char *format, ...)
@@ -187,22 +177,10 @@ void peer_error(struct peer *p, const char *code, const char *format, ...)
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	p->core->figures.errors++;
-	peer_send(p, error_stanza(code, text));
+	p->speech->error(p, code, text);
 }
 
-static void greet_back(struct peer *p)
-{
-	struct msg *m = msg_new("hmon");
-	if (!m)
-		return;
-	msg_set_int(m, "version", VERSION);
-	msg_set(m, "role", "vigiad");
-	msg_set(m, "name", p->core->name);
-	xml_put_open(stream_out(p->stream), m);
-	msg_free(m);
-	p->greeted = true;
-}
-
+/* One that has said nothing yet gets its answer in XML: people can read that. */
 int peer_refuse(struct peer *p, const char *code, const char *format, ...)
 {
 	char text[512];
@@ -212,196 +190,29 @@ int peer_refuse(struct peer *p, const char *code, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	if (!p->greeted)
-		greet_back(p);
 	p->core->figures.refused++;
-	peer_send(p, error_stanza(code, text));
-	gone(p, -EPROTO, text);
+	if (!p->speech)
+		speak(p, &speech_xml);
+	if (p->speech)
+		p->speech->last_error(p, code, text);
+	peer_gone(p, -EPROTO, text);
 	peer_leave(p);
 	return -EPROTO;
-}
-
-/* --- asking in XML --- */
-
-static void answer(struct call *c, const struct msg *m)
-{
-	send_stanza(c->peer, m);
-}
-
-static void over(struct call *c, const char *code, const char *text)
-{
-	struct msg *m = call_answer(c, code ? "error" : "end");
-	if (m && code) {
-		msg_set(m, "code", code);
-		msg_text(m, text, strlen(text));
-	}
-	peer_send(c->peer, m);
-}
-
-static void encode(struct buf *out, int64_t id, const struct msg *m)
-{
-	xml_put(out, m);
-}
-
-/* A stanza ends with its line. */
-static size_t cut(const char *bytes, size_t n, size_t most)
-{
-	const char *end = n > most ? memrchr(bytes, '\n', most) : NULL;
-	if (n > most && !end)
-		end = memchr(bytes + most, '\n', n - most);
-	return end ? (size_t)(end + 1 - bytes) : n;
-}
-
-static void put(struct call *c, const char *bytes, size_t n)
-{
-	buf_put(peer_out(c->peer), bytes, n);
-}
-
-static size_t pending(const struct asker *a)
-{
-	return stream_pending(a->peer->stream);
-}
-
-static void too_many(struct asker *a, unsigned most)
-{
-	peer_refuse(a->peer, "too-many", "more than %u queries under way", most);
-}
-
-static const struct asker_type xml_asker = {.answer = answer, .over = over, .encode = encode, .cut = cut,
-    .put = put,
-    .pending = pending, .too_many = too_many, .number_in_answer = true};
-
-static void on_query(struct peer *p, const struct msg *query)
-{
-	int64_t id;
-	if (msg_get_int(query, "id", &id) || id < 1 || id > INT32_MAX)
-		peer_error(p, "bad-stanza", "<%.40s>: a query needs an id from 1 to 2147483647", query->name);
-	else if (asker_has_call(&p->asker, id))
-		peer_error(p, "bad-stanza", "query %lld is still under way", (long long)id);
-	else
-		dispatch(&p->asker, id, false, query);
 }
 
 /* --- receiving --- */
 
-static void take_role(struct peer *p, const struct role *role)
-{
-	p->role = role;
-	p->asker.role = role->name;
-	p->asker.roles = role->bit;
-}
-
-static const struct role *find_role(const struct core *core, const char *name)
-{
-	for (const struct service *const *s = core->services; *s; s++)
-		for (const struct role *const *r = (*s)->roles; r && *r; r++)
-			if (!strcmp((*r)->name, name))
-				return *r;
-	return NULL;
-}
-
-static int on_open(void *data, const struct msg *hmon)
-{
-	struct peer *p = data;
-	int64_t version;
-	if (msg_get_int(hmon, "version", &version) || version < 1)
-		return peer_refuse(p, "bad-version", "<hmon> needs a version from 1; this side speaks %d", VERSION);
-	if (p->dialled) {
-		if (version > VERSION)
-			return peer_refuse(p, "bad-version", "this side speaks version %d", VERSION);
-		return p->role->opened ? p->role->opened(p, hmon) : 0;
-	}
-	const char *name = msg_get(hmon, "role", "");
-	const struct role *role = find_role(p->core, name);
-	if (!role)
-		return peer_refuse(p, "bad-role", "role \"%.40s\" is not monitor, node or client", name);
-	take_role(p, role);
-	if (!p->greeted)
-		greet_back(p);
-	return p->role->opened ? p->role->opened(p, hmon) : 0;
-}
-
-static int on_beat(struct peer *p, const struct msg *beat)
-{
-	int64_t n;
-	if (msg_get_int(beat, "n", &n)) {
-		if (p->role->stanza)
-			return p->role->stanza(p, beat);
-		return 0;
-	}
-	struct msg *m = msg_new("beat");
-	if (m)
-		msg_set_int(m, "answer", n);
-	peer_send(p, m);
-	return p->closing ? -EPROTO : 0;
-}
-
-static int on_stanza(void *data, const struct msg *m)
-{
-	struct peer *p = data;
-	int r = 0;
-	p->core->figures.stanzas++;
-	if (!strcmp(m->name, "beat"))
-		r = on_beat(p, m);
-	else if (msg_field(m, "query"))
-		on_query(p, m);
-	else if (msg_field(m, "answer"))
-		r = p->role->answer ? p->role->answer(p, m) : 0;
-	else if (p->role->stanza)
-		r = p->role->stanza(p, m);
-	else if (strcmp(m->name, "error"))
-		peer_error(p, "bad-stanza", "<%.40s>: a %s asks queries, this is none", m->name, p->role->name);
-	return p->closing ? -EPROTO : r;
-}
-
-static int on_row(void *data, const struct xml_row *row)
-{
-	struct peer *p = data;
-	p->core->figures.rows++;
-	if (!p->role->row)
-		return peer_refuse(p, "bad-stanza", "<monitor>: a %s sends no values", p->role->name);
-	int r = p->role->row(p, row);
-	return p->closing ? -EPROTO : r;
-}
-
-static int on_close(void *data)
-{
-	struct peer *p = data;
-	gone(p, 0, "said good-bye");
-	peer_leave(p);
-	return -EPROTO;
-}
-
-static const struct xml_sink sink = {on_open, on_stanza, on_row, on_close};
-
-static size_t strip_beats(char *bytes, size_t n)
-{
-	char *to = memchr(bytes, BEAT, n);
-	if (!to)
-		return n;
-	for (char *from = to; from < bytes + n; from++)
-		if (*from != BEAT)
-			*to++ = *from;
-	return (size_t)(to - bytes);
-}
-
 static void on_data(void *owner, char *bytes, size_t n)
 {
 	struct peer *p = owner;
-	if (p->role && p->role->heard)
-		p->role->heard(p);
-	size_t left = strip_beats(bytes, n);
-	if (left < n && !p->closing && p->role && p->role->stray)
-		p->role->stray(p);
-	if (p->closing)
+	for (; !p->speech && n && *bytes == BEAT; n--) /* a probe whose mark was lost */
+		bytes++;
+	if (!n)
 		return;
-	int r = xml_feed(p->xml, bytes, left);
-	if (!r || p->closing)
-		return;
-	if (r == -EPROTO)
-		peer_refuse(p, "bad-xml", "%s", *xml_why(p->xml) ? xml_why(p->xml) : "refused");
+	if (p->speech || !speak(p, *bytes == FRAME_PREFACE[0] ? &speech_frames : &speech_xml))
+		p->speech->data(p, bytes, n);
 	else
-		peer_refuse(p, "failed", "%s", strerror(-r));
+		peer_close(p);
 }
 
 /* A node's probe, before it said what it is: does urgent data pass both ways? Where the mark was lost the byte
@@ -437,7 +248,7 @@ static void on_drained(void *owner)
 static void on_stream_closed(void *owner, int error)
 {
 	struct peer *p = owner;
-	gone(p, error, error ? strerror(-error) : "closed the connection");
+	peer_gone(p, error, error ? strerror(-error) : "closed the connection");
 	if (!p->closing)
 		detach(p);
 }
@@ -504,7 +315,7 @@ static void learn_address(struct peer *p, int fd)
 	}
 	p->local = true;
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &who_len))
-		p->asker.uid = who.uid;
+		p->asker.uid = who.uid, p->asker.pid = who.pid;
 	snprintf(p->asker.address, sizeof p->asker.address, "uid %d", (int)p->asker.uid);
 }
 
@@ -518,7 +329,7 @@ static bool uid_allowed(const struct core *core, const struct peer *p)
 	return n < core->limits.connections_per_uid;
 }
 
-static int peer_new(struct core *core, int fd, struct peer **ret)
+static int peer_new(struct core *core, int fd, const struct speech *speech, struct peer **ret)
 {
 	if (core->figures.peers >= core->limits.connections)
 		return -EMFILE;
@@ -526,13 +337,15 @@ static int peer_new(struct core *core, int fd, struct peer **ret)
 	if (!p)
 		return -ENOMEM;
 	p->core = core;
-	p->asker = (struct asker){.type = &xml_asker, .core = core, .peer = p, .role = ""};
+	p->asker = (struct asker){.core = core, .peer = p, .role = "", .entity = ++core->askers};
 	p->since_ns = (int64_t)uv_hrtime();
 	learn_address(p, fd);
-	p->xml = uid_allowed(core, p) ? xml_new(&sink, p) : NULL;
-	int r = p->xml ? stream_new(&p->stream, &core->net, fd, &events, p) : -ENOMEM;
+	int r = !uid_allowed(core, p) ? -EUSERS : speech ? speak(p, speech) : 0;
+	if (!r)
+		r = stream_new(&p->stream, &core->net, fd, &events, p);
 	if (r) {
-		xml_free(p->xml);
+		if (p->speech)
+			p->speech->release(p);
 		free(p);
 		return r;
 	}
@@ -549,7 +362,7 @@ static int peer_new(struct core *core, int fd, struct peer **ret)
 int peer_accept(struct core *core, int fd, struct peer **ret)
 {
 	struct peer *p;
-	int r = peer_new(core, fd, &p);
+	int r = peer_new(core, fd, NULL, &p);
 	if (r) {
 		core->figures.refused++;
 		return r;
@@ -567,10 +380,10 @@ int peer_dialled(struct core *core, int fd, const struct role *role, const struc
     struct peer **ret)
 {
 	struct peer *p;
-	int r = peer_new(core, fd, &p);
+	int r = peer_new(core, fd, &speech_xml, &p);
 	if (r)
 		return r;
-	take_role(p, role);
+	peer_take_role(p, role);
 	p->owner = owner;
 	p->dialled = true;
 	xml_put_open(stream_out(p->stream), greet);
@@ -582,22 +395,25 @@ int peer_dialled(struct core *core, int fd, const struct role *role, const struc
 
 /* --- the core --- */
 
-int core_start(struct core *core, uv_loop_t *loop, const char *name, const struct service *const *services,
+int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, const char *name, const struct service *const *services,
     const struct core_limits *limits)
 {
+	core->id = *id;
 	snprintf(core->name, sizeof core->name, "%s", name);
 	core->services = services;
 	core->limits = *limits;
 	uv_timer_init(loop, &core->tidy);
 	core->tidy.data = core;
-	return net_start(&core->net, loop);
+	int r = net_start(&core->net, loop);
+	return r ? r : channels_start(core);
 }
 
 void core_stop(struct core *core)
 {
+	channels_stop(core);
 	for (struct peer *p = core->peers, *next; p; p = next) {
 		next = p->next;
-		gone(p, 0, "this daemon ends");
+		peer_gone(p, 0, "this daemon ends");
 		peer_leave(p);
 	}
 	uv_close((uv_handle_t *)&core->tidy, NULL);

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "core/channels.h"
 #include "core/core.h"
+#include "core/own_id.h"
 #include "daemon/check.h"
 #include "os/clock.h"
 #include "os/lock.h"
@@ -47,7 +49,8 @@ static const struct op daemon_ops[] = {
     {NULL},
 };
 static const struct service daemon_service = {.name = "daemon", .doc = "the daemon itself", .ops = daemon_ops};
-static const struct service *const services[] = {&health_service, &daemon_service, NULL};
+static const struct service *const services[] = {&registry_service, &channel_service, &health_service,
+    &daemon_service, NULL};
 
 /* --- from configuration to what the floors want --- */
 
@@ -398,7 +401,10 @@ static int serve(struct buf *why)
 	struct core_limits limits = limits_of(d.conf);
 	raise_descriptor_limit();
 	uv_loop_init(&d.loop);
-	int r = core_start(&d.core, &d.loop, d.conf->name, services, &limits);
+	struct host_id id;
+	int r = own_id(d.state, &id);
+	if (!r)
+		r = core_start(&d.core, &d.loop, &id, d.conf->name, services, &limits);
 	if (!r)
 		r = health_start(&d.health, &d.core, &o);
 	free_list(masters);

@@ -46,7 +46,7 @@ static int set_up(void **state)
 	h->core = &core;
 	core.context = h;
 	uv_loop_init(&loop);
-	core_start(&core, &loop, "n1", services, &limits);
+	core_start(&core, &loop, &(struct host_id){{1}}, "n1", services, &limits);
 	socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds);
 	fd = fds[1];
 	in = (struct buf)BUF_INIT;

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Binary frames on a connection (docs/frames.md): a program, or another host's daemon, which the platform then takes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/channels.h"
+#include "core/core.h"
+#include "core/speech.h"
+#include "proto/frame.h"
+
+enum { VERSION = 1 };
+
+struct framed {
+	struct frame_cutter cutter;
+	size_t preface; /* bytes of it that came */
+	bool met;	/* its hello came */
+};
+
+/* --- sending --- */
+
+static void put_error(struct buf *out, uint64_t number, const char *code, const char *text)
+{
+	struct msg *m = msg_new("error");
+	if (!m)
+		return;
+	msg_set(m, "code", code);
+	msg_text(m, text, strlen(text));
+	frame_put_msg(out, FRAME_ERROR, number, m);
+	msg_free(m);
+}
+
+static void last_error(struct peer *p, const char *code, const char *text)
+{
+	if (peer_may_send(p))
+		put_error(stream_out(p->stream), 0, code, text);
+}
+
+static void bye(struct peer *p)
+{
+}
+
+/* --- asking in frames --- */
+
+static bool is_partial(const struct msg *m)
+{
+	return !strcmp(m->name, "error");
+}
+
+static void encode(struct buf *out, int64_t id, const struct msg *m)
+{
+	if (frame_put_msg(out, is_partial(m) ? FRAME_PARTIAL : FRAME_ANSWER, (uint64_t)id, m))
+		put_error(out, (uint64_t)id, "too-large", "an answer is larger than a frame may be");
+}
+
+static void answer(struct call *c, const struct msg *m)
+{
+	if (peer_may_send(c->peer))
+		encode(stream_out(c->peer->stream), c->id, m);
+}
+
+static void over(struct call *c, const char *code, const char *text)
+{
+	if (!peer_may_send(c->peer))
+		return;
+	if (code)
+		put_error(stream_out(c->peer->stream), (uint64_t)c->id, code, text);
+	else
+		frame_put(stream_out(c->peer->stream), FRAME_END, 0, (uint64_t)c->id, NULL, 0);
+}
+
+static size_t cut(const char *bytes, size_t n, size_t most)
+{
+	size_t at = 0;
+	while (at < n) {
+		const uint8_t *h = (const uint8_t *)bytes + at;
+		size_t whole = FRAME_HEADER + ((size_t)h[0] << 24 | (size_t)h[1] << 16 | (size_t)h[2] << 8 | h[3]);
+		if (at && at + whole > most)
+			break;
+		at += whole;
+	}
+	return at;
+}
+
+static void put(struct call *c, const char *bytes, size_t n)
+{
+	buf_put(peer_out(c->peer), bytes, n);
+}
+
+static void frames(struct call *c, const struct buf *frames)
+{
+	if (peer_may_send(c->peer))
+		buf_put(stream_out(c->peer->stream), frames->data, frames->len);
+}
+
+static void want(struct asker *a)
+{
+	stream_want_drained(a->peer->stream);
+}
+
+static size_t pending(const struct asker *a)
+{
+	return stream_pending(a->peer->stream);
+}
+
+static void too_many(struct asker *a, unsigned most)
+{
+	peer_refuse(a->peer, "too-many", "more than %u queries under way", most);
+}
+
+static const struct asker_type frames_asker = {.answer = answer, .over = over, .encode = encode, .cut = cut, .put = put,
+    .frames = frames, .want = want, .pending = pending, .too_many = too_many};
+
+/* --- receiving --- */
+
+static int greet(struct peer *p)
+{
+	struct msg *m = msg_new("hello");
+	if (!m)
+		return -ENOMEM;
+	msg_set_int(m, "version", VERSION);
+	msg_set(m, "role", "vigiad");
+	msg_set(m, "name", p->core->name);
+	frame_put_msg(stream_out(p->stream), FRAME_HELLO, 0, m);
+	msg_free(m);
+	p->greeted = true;
+	return 0;
+}
+
+static int on_hello(struct peer *p, const struct frame *f)
+{
+	struct msg *m;
+	const char *why;
+	int64_t version;
+	int r = frame_get_msg(f, &m, &why);
+	if (r == -EPROTO)
+		return peer_refuse(p, "bad-frame", "hello: %s", why);
+	if (r)
+		return r;
+	r = msg_get_int(m, "version", &version) || version < 1;
+	msg_free(m);
+	if (r)
+		return peer_refuse(p, "bad-version", "a hello needs a version from 1; this side speaks %d", VERSION);
+	p->framed->met = true;
+	p->asker.role = "client";
+	p->asker.roles = ROLE_CLIENT;
+	peer_registered(p);
+	return greet(p);
+}
+
+static int on_query(struct peer *p, const struct frame *f)
+{
+	struct frame_route route;
+	struct msg *m;
+	const char *why;
+	bool one_way = f->flags & FRAME_ONE_WAY;
+	if (!f->number || f->number > INT64_MAX)
+		return peer_refuse(p, "bad-frame", "a query needs a number from 1 to 2^63-1");
+	if (asker_has_call(&p->asker, (int64_t)f->number))
+		return peer_refuse(p, "bad-frame", "query %llu is still under way", (unsigned long long)f->number);
+	int r = frame_get_query(f, &route, &m, &why);
+	if (r == -EPROTO)
+		return peer_refuse(p, "bad-frame", "query %llu: %s", (unsigned long long)f->number, why);
+	if (r)
+		return r;
+	dispatch(&p->asker, (int64_t)f->number, one_way, m);
+	return 0;
+}
+
+static int on_event(struct peer *p, const struct frame *f)
+{
+	const char *why;
+	if (!channels_put_frame(&p->asker, f, &why))
+		return 0;
+	if (peer_may_send(p))
+		put_error(stream_out(p->stream), 0, "event", why);
+	return 0;
+}
+
+static int on_cancel(struct peer *p, const struct frame *f)
+{
+	asker_cancel(&p->asker, (int64_t)f->number);
+	return 0;
+}
+
+static int (*const takes[])(struct peer *p, const struct frame *f) = {
+    [FRAME_HELLO] = on_hello,
+    [FRAME_QUERY] = on_query,
+    [FRAME_EVENT_KIND] = on_event,
+    [FRAME_CANCEL] = on_cancel,
+};
+
+static int on_frame(void *data, const struct frame *f)
+{
+	struct peer *p = data;
+	p->core->figures.stanzas++;
+	if ((f->kind == FRAME_HELLO) == p->framed->met)
+		return peer_refuse(p, "bad-frame", p->framed->met ? "a second hello" : "the first frame must be a hello");
+	if ((size_t)f->kind >= sizeof takes / sizeof *takes || !takes[f->kind])
+		return peer_refuse(p, "bad-frame", "frame of kind %d: nothing was asked here", (int)f->kind);
+	int r = takes[f->kind](p, f);
+	return p->closing ? -EPROTO : r;
+}
+
+/* Returns how many of the bytes it took; fewer than there are only when it is whole or wrong. */
+static size_t take_preface(struct peer *p, const char *bytes, size_t n)
+{
+	struct framed *f = p->framed;
+	size_t at = 0;
+	while (at < n && f->preface < FRAME_PREFACE_SIZE && bytes[at] == FRAME_PREFACE[f->preface]) {
+		f->preface++;
+		at++;
+	}
+	if (at < n && f->preface < FRAME_PREFACE_SIZE)
+		peer_refuse(p, "bad-frame", "byte %zu is not of the preface of frames, version 1", f->preface + 1);
+	return at;
+}
+
+static void data(struct peer *p, char *bytes, size_t n)
+{
+	size_t begin = take_preface(p, bytes, n);
+	if (p->closing || begin == n)
+		return;
+	struct frame_cutter *c = &p->framed->cutter;
+	int r = frame_cut(c, bytes + begin, n - begin, on_frame, p);
+	if (!r || p->closing)
+		return;
+	if (c->why)
+		peer_refuse(p, "bad-frame", "at byte %llu: %s", (unsigned long long)(c->at + FRAME_PREFACE_SIZE), c->why);
+	else
+		peer_refuse(p, "failed", "%s", strerror(-r));
+}
+
+/* --- as a speech --- */
+
+static int begin(struct peer *p)
+{
+	p->framed = calloc(1, sizeof *p->framed);
+	return p->framed ? 0 : -ENOMEM;
+}
+
+static void release(struct peer *p)
+{
+	frame_cutter_release(&p->framed->cutter);
+	free(p->framed);
+}
+
+const struct speech speech_frames = {.asker = &frames_asker, .begin = begin, .data = data, .error = last_error,
+    .last_error = last_error, .bye = bye, .release = release};
