@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libvigia/connection.h"
+
+/* A struct vigia_message is a struct msg, seen from outside. */
+static struct msg *in(struct vigia_message *m)
+{
+	return (struct msg *)m;
+}
+
+static const struct msg *in_const(const struct vigia_message *m)
+{
+	return (const struct msg *)m;
+}
+
+static const struct vigia_message *out(const struct msg *m)
+{
+	return (const struct vigia_message *)m;
+}
+
+/* --- messages --- */
+
+struct vigia_message *vigia_query(const char *operation)
+{
+	char noun[64];
+	const char *dot = strchr(operation, '.');
+	if (!dot || dot == operation || (size_t)(dot - operation) >= sizeof noun)
+		return NULL;
+	memcpy(noun, operation, (size_t)(dot - operation));
+	noun[dot - operation] = '\0';
+	struct msg *m = msg_new(noun);
+	if (m)
+		msg_set(m, "query", dot + 1);
+	return (struct vigia_message *)m;
+}
+
+void vigia_query_free(struct vigia_message *m)
+{
+	msg_free(in(m));
+}
+
+void vigia_set_text(struct vigia_message *m, const char *argument, const char *text)
+{
+	msg_set(in(m), argument, text);
+}
+
+void vigia_set_int(struct vigia_message *m, const char *argument, int64_t number)
+{
+	msg_set_int(in(m), argument, number);
+}
+
+void vigia_set_flag(struct vigia_message *m, const char *argument, bool flag)
+{
+	msg_set_flag(in(m), argument, flag);
+}
+
+void vigia_set_bytes(struct vigia_message *m, const char *argument, const void *bytes, size_t n)
+{
+	msg_set_bytes(in(m), argument, bytes, n);
+}
+
+const char *vigia_name(const struct vigia_message *m)
+{
+	return in_const(m)->name;
+}
+
+const char *vigia_text(const struct vigia_message *m)
+{
+	return in_const(m)->text;
+}
+
+const char *vigia_get_text(const struct vigia_message *m, const char *field, const char *fallback)
+{
+	return msg_get(in_const(m), field, fallback);
+}
+
+int64_t vigia_get_int(const struct vigia_message *m, const char *field, int64_t fallback)
+{
+	int64_t n;
+	return msg_get_int(in_const(m), field, &n) ? fallback : n;
+}
+
+bool vigia_get_flag(const struct vigia_message *m, const char *field)
+{
+	return msg_get_flag(in_const(m), field);
+}
+
+const void *vigia_get_bytes(const struct vigia_message *m, const char *field, size_t *ret_n)
+{
+	const uint8_t *bytes;
+	return msg_get_bytes(in_const(m), field, &bytes, ret_n) ? NULL : bytes;
+}
+
+const struct vigia_message *vigia_first(const struct vigia_message *m)
+{
+	return out(in_const(m)->children);
+}
+
+const struct vigia_message *vigia_next(const struct vigia_message *m)
+{
+	return out(in_const(m)->next);
+}
+
+const char *vigia_field(const struct vigia_message *m, size_t i)
+{
+	const struct msg_field *f = in_const(m)->fields;
+	while (f && i--)
+		f = f->next;
+	return f ? f->name : NULL;
+}
+
+/* --- calls --- */
+
+static void cancel(struct vigia *v, struct ask *a)
+{
+	frame_put(&v->out, FRAME_CANCEL, 0, a->number, NULL, 0);
+	ask_forget(v, a);
+}
+
+static int on_answer(struct vigia *v, struct ask *a, const struct frame *f)
+{
+	struct msg *m;
+	const char *why;
+	uint64_t number = a->number;
+	int r = f->kind == FRAME_ANSWER || f->kind == FRAME_PARTIAL ? frame_get_msg(f, &m, &why) : -EPROTO;
+	if (r)
+		return r;
+	bool enough = a->asked.answer && a->asked.answer(a->asked.data, out(m));
+	msg_free(m);
+	if (enough && ask_find(v, number) == a)
+		cancel(v, a);
+	return 0;
+}
+
+static void on_over(struct ask *a, int result, const struct vigia_error *error)
+{
+	if (a->asked.over)
+		a->asked.over(a->asked.data, result, error);
+}
+
+static const struct ask_type call_type = {on_answer, on_over};
+
+int64_t vigia_ask(struct vigia *v, const char *host, struct vigia_message *take_query, int64_t deadline_ms,
+    const struct vigia_asked *asked)
+{
+	struct ask *a = take_query ? ask_new(v, &call_type, deadline_ms) : NULL;
+	if (!a) {
+		msg_free(in(take_query));
+		return -ENOMEM;
+	}
+	a->asked = *asked;
+	int r = ask_send(v, a, 0, host, in(take_query), deadline_ms);
+	int64_t number = (int64_t)a->number;
+	if (r)
+		ask_forget(v, a);
+	return r ? r : number;
+}
+
+int vigia_tell(struct vigia *v, const char *host, struct vigia_message *take_query)
+{
+	if (!take_query)
+		return -ENOMEM;
+	int r = ask_send(v, NULL, FRAME_ONE_WAY, host, in(take_query), 0);
+	return r ? r : flush_out(v);
+}
+
+void vigia_cancel(struct vigia *v, int64_t number)
+{
+	struct ask *a = ask_find(v, (uint64_t)number);
+	if (a)
+		cancel(v, a);
+}
+
+/* --- a call that waits --- */
+
+struct waiting {
+	vigia_answer_fn *fn;
+	void *data;
+	struct vigia_error *error;
+	int result;
+	bool over;
+};
+
+static int on_waited(void *data, const struct vigia_message *answer)
+{
+	struct waiting *w = data;
+	w->result = w->fn ? w->fn(w->data, answer) : 0;
+	w->over = w->result != 0;
+	return w->result;
+}
+
+static void on_waited_over(void *data, int result, const struct vigia_error *error)
+{
+	struct waiting *w = data;
+	w->over = true;
+	w->result = result;
+	if (error && w->error)
+		*w->error = *error;
+}
+
+int vigia_call(struct vigia *v, const char *host, struct vigia_message *take_query, int64_t deadline_ms,
+    vigia_answer_fn *fn, void *data, struct vigia_error *ret_error)
+{
+	struct waiting w = {.fn = fn, .data = data, .error = ret_error};
+	struct vigia_asked asked = {on_waited, on_waited_over, &w};
+	int64_t number = vigia_ask(v, host, take_query, deadline_ms, &asked);
+	if (number < 0)
+		return say(ret_error, (int)number, "", "%s", v->error ? v->why.text : strerror((int)-number));
+	while (!w.over) {
+		int r = vigia_wait(v, -1);
+		if (r == -EINTR && !w.over)
+			continue;
+	}
+	return w.result;
+}

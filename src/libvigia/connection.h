@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a struct vigia: a socket, what waits to leave it, and the calls under way. */
+#ifndef VIGIA_LIBVIGIA_CONNECTION_H
+#define VIGIA_LIBVIGIA_CONNECTION_H
+
+#include "base/buf.h"
+#include "libvigia/vigia.h"
+#include "proto/frame.h"
+#include "proto/msg.h"
+
+struct ask; /* a call or a subscription under way */
+
+struct ask_type {
+	int (*frame)(struct vigia *v, struct ask *a, const struct frame *f); /* answer, partial, event or loss */
+	void (*over)(struct ask *a, int result, const struct vigia_error *error);
+};
+
+struct ask {
+	const struct ask_type *type;
+	uint64_t number;
+	int64_t deadline_ns; /* monotonic; INT64_MAX: none any more */
+	union {
+		struct vigia_asked asked;
+		struct vigia_subscriber subscriber;
+	};
+	struct ask *next;
+};
+
+enum { ASKS = 64 /* hash buckets */, OUT_MAX = 8 << 20 };
+
+struct vigia {
+	int fd, error;
+	struct buf out;
+	size_t sent;
+	struct frame_cutter cutter;
+	struct ask *asks[ASKS];
+	unsigned asks_n;
+	uint64_t last;
+	bool met;
+	char host[64];
+	struct vigia_error why; /* of error */
+	struct buf in;
+};
+
+/* Fills *ret_error, if any; returns r. */
+int say(struct vigia_error *ret_error, int r, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* connect.c: a socket to a daemon. */
+int connect_to(const char *at, struct vigia_error *ret_error);
+
+/* ask.c */
+struct ask *ask_new(struct vigia *v, const struct ask_type *type, int64_t deadline_ms);
+void ask_forget(struct vigia *v, struct ask *a);
+struct ask *ask_find(struct vigia *v, uint64_t number);
+/* All end with this. */
+void ask_end_all(struct vigia *v, int result, const struct vigia_error *error);
+/* Those whose deadline is over end. */
+void ask_check_deadlines(struct vigia *v);
+int64_t ask_next_deadline_ns(const struct vigia *v);
+int ask_send(struct vigia *v, const struct ask *a, unsigned flags, const char *host, struct msg *take_query,
+    int64_t deadline_ms);
+int ask_take_frame(struct vigia *v, const struct frame *f);
+
+/* vigia.c */
+int flush_out(struct vigia *v);
+
+#endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libvigia: a program's way to Vigia's daemons: operations of any service on any host, and event channels.
+ * docs/libvigia.md walks through it; `vigia help SERVICE.OPERATION` lists what can be asked.
+ *
+ * A struct vigia is a connection to one daemon, which passes on what is meant for others. The rules:
+ * - Threads: one at a time may use a struct vigia; different ones may be used at once. Nothing here is global.
+ * - Nothing here aborts, prints, exits, takes signals or starts a process.
+ * - Errors are negative errno; results are untouched then, and *ret_error (may be NULL) says more, for people.
+ *   -EREMOTEIO: the daemon answered with an error, ret_error->code is its kind (docs/hmon.md, "Errors").
+ *   -EPIPE: the connection is gone; only vigia_close() is left. -ETIMEDOUT: not within the deadline.
+ * - Callbacks come only from within vigia_wait(), vigia_dispatch() and vigia_call(), and may call everything but those
+ *   and vigia_close().
+ * - Text is UTF-8. Times are ns: those of events since 1970, by their host's clock.
+ */
+#ifndef VIGIA_H
+#define VIGIA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vigia;
+struct vigia_message;
+
+struct vigia_error {
+	char code[32];	/* "not-found", "deadline"; "" when no daemon said it */
+	char text[256];
+};
+
+/* --- connecting --- */
+
+/* at: HOST[:PORT], the path of a socket, or NULL: $VIGIA_SOCKET, else the user's own daemon's, else the system's.
+ * Waits until the daemon has answered, 5 s at most. */
+int vigia_open(struct vigia **ret, const char *at, struct vigia_error *ret_error);
+/* What was put may still leave, for 1 s. Calls under way are over, without a callback. */
+void vigia_close(struct vigia *v);
+/* The name of the daemon's host. Lives as long as v. */
+const char *vigia_host(const struct vigia *v);
+
+/* --- messages: what is asked, and answers --- */
+
+/* A query of an operation, "NOUN.VERB"; NULL: no memory, or no such form. What is set is copied. A failure to set
+ * (no memory) is told when it is asked. */
+struct vigia_message *vigia_query(const char *operation);
+void vigia_query_free(struct vigia_message *m); /* of one that was never asked */
+void vigia_set_text(struct vigia_message *m, const char *argument, const char *text);
+void vigia_set_int(struct vigia_message *m, const char *argument, int64_t number);
+void vigia_set_flag(struct vigia_message *m, const char *argument, bool flag);
+void vigia_set_bytes(struct vigia_message *m, const char *argument, const void *bytes, size_t n);
+
+const char *vigia_name(const struct vigia_message *m);
+/* "" where there is none. */
+const char *vigia_text(const struct vigia_message *m);
+/* A field; the text of a number is made by vigia_get_int() alone. `fallback` where it is not there, or of another type. */
+const char *vigia_get_text(const struct vigia_message *m, const char *field, const char *fallback);
+int64_t vigia_get_int(const struct vigia_message *m, const char *field, int64_t fallback);
+bool vigia_get_flag(const struct vigia_message *m, const char *field);
+/* NULL where there are none. */
+const void *vigia_get_bytes(const struct vigia_message *m, const char *field, size_t *ret_n);
+/* The first child; the next sibling; NULL: no more. */
+const struct vigia_message *vigia_first(const struct vigia_message *m);
+const struct vigia_message *vigia_next(const struct vigia_message *m);
+/* The field number i, from 0: its name, or NULL. For who shows all. */
+const char *vigia_field(const struct vigia_message *m, size_t i);
+
+/* --- calls --- */
+
+/* An answer, borrowed for the callback. Non-zero: no more are wanted; vigia_call() returns it. */
+typedef int vigia_answer_fn(void *data, const struct vigia_message *answer);
+
+/* Asks and waits. host: a name or id, NULL or "": the daemon's own. deadline_ms: 0: 10 s. fn, which may be NULL, gets each
+ * answer. Takes the query. 0, what fn returned, or negative errno. */
+int vigia_call(struct vigia *v, const char *host, struct vigia_message *take_query, int64_t deadline_ms,
+    vigia_answer_fn *fn, void *data, struct vigia_error *ret_error);
+
+struct vigia_asked {
+	vigia_answer_fn *answer;
+	/* Once, last: it is over. error NULL: well; else -EREMOTEIO, -ETIMEDOUT or -EPIPE, and why. */
+	void (*over)(void *data, int result, const struct vigia_error *error);
+	void *data;
+};
+
+/* Asks without waiting. Returns the call's number, from 1, or negative errno. */
+int64_t vigia_ask(struct vigia *v, const char *host, struct vigia_message *take_query, int64_t deadline_ms,
+    const struct vigia_asked *asked);
+/* Nobody wants its answers any more; `over` is not called. */
+void vigia_cancel(struct vigia *v, int64_t number);
+/* Asks one-way: nothing comes back, also no error. */
+int vigia_tell(struct vigia *v, const char *host, struct vigia_message *take_query);
+
+/* --- event channels --- */
+
+enum { VIGIA_KEY_MAX = 200, VIGIA_CHANNEL = 64 };
+
+struct vigia_channel {
+	char id[VIGIA_CHANNEL]; /* in the whole cluster */
+	uint64_t number;	/* on its host */
+	uint64_t sequence;	/* of the newest event when this was asked */
+};
+
+/* On the daemon's own host, found by its key, made where it is not. all: others than its owner may put and subscribe. */
+int vigia_channel(struct vigia *v, const char *key, bool all, struct vigia_channel *ret, struct vigia_error *ret_error);
+int vigia_channel_delete(struct vigia *v, const char *key, struct vigia_error *ret_error);
+
+/* Never waits. -EMSGSIZE: more than 256 KiB; -ENOBUFS: the daemon reads no faster and the event was not put. */
+int vigia_put(struct vigia *v, const struct vigia_channel *c, uint32_t tag, const void *data, size_t n);
+
+struct vigia_event {
+	uint64_t sequence;
+	int64_t time_ns;
+	uint32_t tag;
+	const char *sender; /* HOST/PROCESS/ENTITY, ids */
+	const void *data;
+	size_t n;
+	/* That many events before this sequence were lost to this subscriber; then nothing else is set. */
+	uint64_t lost;
+};
+
+struct vigia_subscriber {
+	void (*event)(void *data, const struct vigia_event *e);
+	/* Once, last: -EREMOTEIO with code "deleted", or as with calls. */
+	void (*over)(void *data, int result, const struct vigia_error *error);
+	void *data;
+};
+
+/* mask: events whose tag has a bit of it, or is 0. after: go on behind this sequence; -1: from now on. Returns a number for
+ * vigia_cancel(). */
+int64_t vigia_subscribe(struct vigia *v, const char *host, const char *key, uint32_t mask, int64_t after,
+    const struct vigia_subscriber *s);
+
+/* --- waiting, or driven from a poll loop of one's own --- */
+
+/* Waits until something came and has been handed out, or timeout_ms (-1: for ever). 1, 0: nothing came, or negative errno
+ * (-EINTR: a signal). */
+int vigia_wait(struct vigia *v, int timeout_ms);
+
+/* Poll this for these events (POLLIN, POLLOUT) for at most so long (-1: for ever), then call vigia_dispatch(). */
+int vigia_fd(const struct vigia *v);
+short vigia_events(const struct vigia *v);
+int vigia_timeout_ms(const struct vigia *v);
+/* Reads and writes what can be without waiting. 0 or negative errno. */
+int vigia_dispatch(struct vigia *v);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
