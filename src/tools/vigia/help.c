@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "tools/vigia/operation.h"
 #include "tools/vigia/vigia.h"
 
 static void put_head(struct vigia *v, const char *s, FILE *to)
@@ -27,6 +28,7 @@ void help_all(struct vigia *v, FILE *to)
 	put_head(v, "Commands", to);
 	for (const struct command *const *c = commands; *c; c++)
 		fprintf(to, "  %-26s %s\n", (*c)->name, (*c)->doc);
+	fprintf(to, "  %-26s %s\n", operation_command.name, operation_command.doc);
 	fputc('\n', to);
 	put_head(v, "Options, for every command", to);
 	put_flags(global_flags, to);
@@ -60,6 +62,10 @@ static int run(struct vigia *v, const struct args *a)
 		help_all(v, stdout);
 		return DONE;
 	}
+	if (strchr(a->words[0], '.')) {
+		int r = vigia_connect(v);
+		return r ? r : operation_help(v, a->words[0]);
+	}
 	const struct command *c = command_find(a->words[0]);
 	const struct command *nearest = c ? NULL : command_nearest(a->words[0]);
 	if (c)
@@ -72,8 +78,8 @@ static int run(struct vigia *v, const struct args *a)
 }
 
 const struct command help_command_entry = {.name = "help",
-    .words = "[COMMAND]",
-    .doc = "what there is, or all about a command",
+    .words = "[COMMAND|NOUN.VERB]",
+    .doc = "what there is, or all about a command or an operation",
     .words_max = 1,
     .completes = COMPLETE_COMMANDS,
     .alone = true,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "tools/vigia/operation.h"
 #include "tools/vigia/vigia.h"
 
 enum { AT, JSON, CSV, HELP, VERSION }; /* global_flags */
@@ -86,6 +87,11 @@ static int take_command(struct line *l, const char *name)
 	l->args.command = l->command = command_find(name);
 	if (l->command)
 		return 0;
+	if (strchr(name, '.')) {
+		l->args.command = l->command = &operation_command;
+		l->words[l->args.n++] = name;
+		return 0;
+	}
 	const struct command *nearest = command_nearest(name);
 	if (nearest)
 		complain("there is no command \"%s\"; did you mean `vigia %s`?", name, nearest->name);

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/vigia/operation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/clock.h"
+#include "tools/vigia/near.h"
+#include "tools/vigia/when.h"
+
+/* --- what the daemon says of it --- */
+
+struct wanted {
+	const char *name;
+	struct msg *found; /* its <operation> */
+	struct near near;
+};
+
+static int on_operation(void *data, const struct msg *m)
+{
+	struct wanted *w = data;
+	const char *name = msg_get(m, "name", "");
+	near_take(&w->near, name);
+	if (!strcmp(name, w->name) && !w->found)
+		w->found = msg_dup(m);
+	return 0;
+}
+
+static int describe(struct vigia *v, const char *name, struct msg **ret)
+{
+	struct wanted w = {.name = name, .near = {.name = name}};
+	int r = vigia_ask(v, vigia_query(v, "service", "describe"), on_operation, &w);
+	if (r || w.found) {
+		*ret = w.found;
+		return r;
+	}
+	if (w.near.alike)
+		complain("there is no operation \"%s\"; did you mean `%s`?", name, w.near.best[0].name);
+	else
+		complain("there is no operation \"%s\"; `vigia service.describe` lists them", name);
+	return USAGE;
+}
+
+static const struct msg *argument(const struct msg *operation, const char *name, size_t n)
+{
+	for (const struct msg *a = operation->children; a; a = a->next)
+		if (strlen(msg_get(a, "name", "")) == n && !memcmp(msg_get(a, "name", ""), name, n))
+			return a;
+	return NULL;
+}
+
+/* --- from words to a query --- */
+
+/* Durations and times as people write them; what is wrong with the rest the daemon says. */
+static int set(struct msg *query, const struct msg *argument, const char *value)
+{
+	const char *type = msg_get(argument, "type", ""), *name = msg_get(argument, "name", "");
+	const char *forms = NULL;
+	int64_t ns;
+	if (!strcmp(type, "duration") && when_duration(value, &ns))
+		forms = when_duration_forms;
+	else if (!strcmp(type, "time") && when_time(value, clock_wall_ns(), &ns))
+		forms = when_time_forms;
+	if (forms) {
+		complain("%s \"%s\": %s", name, value, forms);
+		return USAGE;
+	}
+	if (!strcmp(type, "duration"))
+		msg_set_int(query, name, ns / 1000000);
+	else if (!strcmp(type, "time"))
+		msg_set_int(query, name, ns);
+	else if (!strcmp(type, "bytes"))
+		msg_set_bytes(query, name, value, strlen(value));
+	else
+		msg_set(query, name, value);
+	return 0;
+}
+
+static const struct msg *first_unset(const struct msg *operation, const struct msg *query)
+{
+	for (const struct msg *a = operation->children; a; a = a->next)
+		if (!msg_field(query, msg_get(a, "name", "")))
+			return a;
+	return NULL;
+}
+
+static int take_word(const struct msg *operation, struct msg *query, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	const struct msg *named = equals ? argument(operation, word, (size_t)(equals - word)) : NULL;
+	const struct msg *a = named ? named : first_unset(operation, query);
+	if (!a) {
+		complain("%s takes no \"%s\"", msg_get(operation, "name", ""), word);
+		return USAGE;
+	}
+	if (msg_field(query, msg_get(a, "name", ""))) {
+		complain("%s is said twice", msg_get(a, "name", ""));
+		return USAGE;
+	}
+	return set(query, a, named ? equals + 1 : word);
+}
+
+static struct msg *query_of(struct vigia *v, const char *name)
+{
+	char noun[64];
+	const char *dot = strchr(name, '.');
+	snprintf(noun, sizeof noun, "%.*s", (int)(dot - name), name);
+	return vigia_query(v, noun, dot + 1);
+}
+
+/* --- answers --- */
+
+enum { COLUMNS_MAX = 32 };
+
+/* A column is a field of the answer, or of its children: a row each then. */
+struct answers {
+	struct vigia *v;
+	struct msg **list;
+	size_t n, size;
+	struct column columns[COLUMNS_MAX + 1];
+	struct {
+		char name[64];
+		const char *field; /* "": the text */
+		bool child;
+	} from[COLUMNS_MAX];
+	int columns_n;
+	struct table *stream;
+};
+
+static bool has_column(const struct answers *a, const char *field, bool child)
+{
+	for (int i = 0; i < a->columns_n; i++)
+		if (!strcmp(a->from[i].field, field) && a->from[i].child == child)
+			return true;
+	return !strcmp(field, "answer");
+}
+
+static bool is_taken(const struct answers *a, const char *name)
+{
+	for (int i = 0; i < a->columns_n; i++)
+		if (!strcmp(a->from[i].name, name))
+			return true;
+	return false;
+}
+
+static void add_column(struct answers *a, const struct msg *m, const char *field, bool child)
+{
+	const char *name = *field ? field : "text";
+	if (a->columns_n == COLUMNS_MAX || has_column(a, field, child))
+		return;
+	int i = a->columns_n;
+	snprintf(a->from[i].name, sizeof a->from[i].name, "%s%s%s", is_taken(a, name) ? m->name : "",
+	    is_taken(a, name) ? "." : "", name);
+	a->from[i].field = field;
+	a->from[i].child = child;
+	a->columns[i] = (struct column){.name = a->from[i].name};
+	a->columns_n++;
+}
+
+static void add_columns(struct answers *a, const struct msg *m, bool child)
+{
+	for (const struct msg_field *f = m->fields; f; f = f->next)
+		add_column(a, m, f->name, child);
+	if (*m->text)
+		add_column(a, m, "", child);
+	for (const struct msg *k = m->children; k && !child; k = k->next)
+		add_columns(a, k, true);
+}
+
+static const char *value_of(const struct msg *m, const char *field)
+{
+	if (!m)
+		return NULL;
+	return *field ? msg_get(m, field, NULL) : *m->text ? m->text : NULL;
+}
+
+static void put_row(const struct answers *a, struct table *t, const struct msg *m, const struct msg *child)
+{
+	for (int i = 0; i < a->columns_n; i++)
+		table_text(t, value_of(a->from[i].child ? child : m, a->from[i].field));
+}
+
+static void put_rows(const struct answers *a, struct table *t, const struct msg *m)
+{
+	if (!m->children)
+		put_row(a, t, m, NULL);
+	for (const struct msg *k = m->children; k; k = k->next)
+		put_row(a, t, m, k);
+}
+
+static int keep(void *data, const struct msg *m)
+{
+	struct answers *a = data;
+	if (a->n == a->size) {
+		size_t size = a->size ? a->size * 2 : 16;
+		struct msg **more = realloc(a->list, size * sizeof *more);
+		if (!more)
+			return WRONG;
+		a->list = more;
+		a->size = size;
+	}
+	struct msg *copy = msg_dup(m);
+	if (!copy)
+		return WRONG;
+	a->list[a->n++] = copy;
+	add_columns(a, copy, false);
+	return 0;
+}
+
+static void release(struct answers *a)
+{
+	for (size_t i = 0; i < a->n; i++)
+		msg_free(a->list[i]);
+	free(a->list);
+}
+
+static void put_all(const struct answers *a)
+{
+	if (!a->columns_n)
+		return;
+	struct table *t = table_new(a->columns, a->v->format, table_flags(a->v, 0));
+	for (size_t i = 0; i < a->n; i++)
+		put_rows(a, t, a->list[i]);
+	end_document(a->v, t);
+}
+
+/* Of what goes on, the first answer says what it is about; the columns are the second's. */
+static int show(void *data, const struct msg *m)
+{
+	struct answers *a = data;
+	if (!a->n)
+		return keep(a, m);
+	if (!a->stream && keep(a, m))
+		return WRONG;
+	if (!a->stream) {
+		a->columns_n = 0;
+		memset(a->columns, 0, sizeof a->columns);
+		add_columns(a, a->list[1], false);
+		a->stream = table_new(a->columns, a->v->format, table_flags(a->v, TABLE_STREAM));
+	}
+	put_rows(a, a->stream, m);
+	return fflush(stdout) ? WRONG : 0;
+}
+
+static int follow(struct vigia *v, struct msg *query)
+{
+	struct answers a = {.v = v};
+	int r = vigia_follow(v, query, show, &a);
+	if (a.stream)
+		table_end(a.stream);
+	release(&a);
+	return r;
+}
+
+static int ask(struct vigia *v, struct msg *query)
+{
+	struct answers a = {.v = v};
+	int r = vigia_ask(v, query, keep, &a);
+	put_all(&a);
+	release(&a);
+	return r;
+}
+
+/* --- asking --- */
+
+int operation_run(struct vigia *v, const char *const *words, int n)
+{
+	struct msg *operation;
+	int r = describe(v, words[0], &operation);
+	if (r)
+		return r;
+	struct msg *query = query_of(v, words[0]);
+	for (int i = 1; !r && i < n; i++)
+		r = take_word(operation, query, words[i]);
+	bool streams = msg_get_flag(operation, "streams");
+	msg_free(operation);
+	if (!r)
+		return streams ? follow(v, query) : ask(v, query);
+	msg_free(query);
+	return r;
+}
+
+/* --- telling --- */
+
+static void put_argument(const struct msg *a)
+{
+	char left[64], fallback[40] = "";
+	int64_t number;
+	snprintf(left, sizeof left, "%s=%s", msg_get(a, "name", ""), msg_get(a, "type", ""));
+	if (!msg_get_int(a, "default", &number))
+		snprintf(fallback, sizeof fallback, " (%lld)", (long long)number);
+	printf("  %-26s %s%s%s\n", left, msg_get(a, "doc", ""), msg_get_flag(a, "required") ? "; needed" : "", fallback);
+}
+
+int operation_help(struct vigia *v, const char *name)
+{
+	struct msg *operation;
+	int r = describe(v, name, &operation);
+	if (r)
+		return r;
+	printf("usage: vigia %s", name);
+	for (const struct msg *a = operation->children; a; a = a->next)
+		printf(msg_get_flag(a, "required") ? " %s" : " [%s]", msg_get(a, "name", ""));
+	printf("\n\n  %s%s\n", msg_get(operation, "doc", ""),
+	    msg_get_flag(operation, "streams") ? "; goes on until it is ended" : "");
+	if (operation->children)
+		puts("\nArguments, as NAME=VALUE or in this order");
+	for (const struct msg *a = operation->children; a; a = a->next)
+		put_argument(a);
+	printf("\nOf the service %s, on %s.\n", msg_get(operation, "service", ""), vigia_self(v));
+	msg_free(operation);
+	return DONE;
+}
+
+struct each {
+	int (*fn)(void *data, const char *name, const char *doc);
+	void *data;
+};
+
+static int on_each(void *data, const struct msg *m)
+{
+	struct each *e = data;
+	return e->fn(e->data, msg_get(m, "name", ""), msg_get(m, "doc", ""));
+}
+
+int operation_each(struct vigia *v, int (*fn)(void *data, const char *name, const char *doc), void *data)
+{
+	struct each e = {fn, data};
+	return vigia_ask(v, vigia_query(v, "service", "describe"), on_each, &e);
+}
+
+static int run(struct vigia *v, const struct args *a)
+{
+	return operation_run(v, a->words, a->n);
+}
+
+const struct command operation_command = {.name = "NOUN.VERB", .words = "[ARGUMENT...]",
+    .doc = "any operation of any service: `vigia service.describe` lists them", .words_max = -1, .run = run};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any operation of any service, by its name: what it takes is asked of the daemon, so services that came after this
+ * program are as good as those before. */
+#ifndef VIGIA_TOOLS_OPERATION_H
+#define VIGIA_TOOLS_OPERATION_H
+
+#include "tools/vigia/vigia.h"
+
+/* Asks words[0], "NOUN.VERB", with the other words as its arguments: NAME=VALUE, or values in their order. */
+int operation_run(struct vigia *v, const char *const *words, int n);
+/* What it does and takes. */
+int operation_help(struct vigia *v, const char *name);
+/* Each operation's name to fn, in the daemon's order; what fn returns but 0 ends it. */
+int operation_each(struct vigia *v, int (*fn)(void *data, const char *name, const char *doc), void *data);
+
+extern const struct command operation_command;
+
+#endif
