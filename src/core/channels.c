@@ -20,6 +20,7 @@ struct entry {
 	uid_t owner;
 	bool open_to_all;
 	struct subscription *subscriptions;
+	unsigned subscriptions_n;
 };
 
 struct channels {
@@ -122,29 +123,40 @@ static void put_channel(struct call *c, const struct entry *e)
 	msg_set_int(m, "owner", e->owner);
 	msg_set_flag(m, "public", e->open_to_all);
 	msg_set_int(m, "sequence", (int64_t)channel_sequence(e->channel));
+	msg_set_int(m, "subscribers", e->subscriptions_n);
 	call_send(c, m);
 }
 
-static int run_create(struct call *c)
+static int check_key(struct call *c)
 {
-	struct entry *e = find(c->core, c->args[0].text);
-	if (e) {
-		if (!owns(c, e) && !e->open_to_all)
-			return call_fail(c, "not-permitted", "channel %s belongs to uid %d", e->key, (int)e->owner);
-		put_channel(c, e);
-		return CALL_DONE;
-	}
-	if (c->core->channels->by_key.n >= CHANNELS_MAX)
-		return call_fail(c, "too-many", "%d channels are as many as a host has", CHANNELS_MAX);
 	if (*c->args[0].text == '#' || strlen(c->args[0].text) > KEY_MAX)
 		return call_fail(c, "bad-argument", "channel.create: a key has at most %d bytes and no # first", KEY_MAX);
 	if (c->args[1].number > CHANNEL_LOG_MAX)
 		return call_fail(c, "bad-argument", "channel.create: log must be at most %d bytes", CHANNEL_LOG_MAX);
-	int r = create(c->core, c->args[0].text, (size_t)c->args[1].number, &e);
+	return 0;
+}
+
+static int create_for(struct call *c, struct entry **ret)
+{
+	if (c->core->channels->by_key.n >= CHANNELS_MAX)
+		return call_fail(c, "too-many", "%d channels are as many as a host has", CHANNELS_MAX);
+	int r = create(c->core, c->args[0].text, (size_t)c->args[1].number, ret);
 	if (r)
 		return call_fail(c, "failed", "%s", strerror(-r));
-	e->owner = c->asker->uid;
-	e->open_to_all = c->args[2].number;
+	(*ret)->owner = c->asker->uid;
+	(*ret)->open_to_all = c->args[2].number;
+	return 0;
+}
+
+static int run_create(struct call *c)
+{
+	if (check_key(c))
+		return -1;
+	struct entry *e = find(c->core, c->args[0].text);
+	if (e && !owns(c, e) && !e->open_to_all)
+		return call_fail(c, "not-permitted", "channel %s belongs to uid %d", e->key, (int)e->owner);
+	if (!e && create_for(c, &e))
+		return -1;
 	put_channel(c, e);
 	return CALL_DONE;
 }
@@ -191,6 +203,7 @@ static int run_subscribe(struct call *c)
 		return call_fail(c, "failed", "no memory");
 	}
 	e->subscriptions = s;
+	e->subscriptions_n++;
 	c->state = s;
 	put_channel(c, e);
 	return CALL_MORE;
@@ -217,6 +230,7 @@ static void over_subscribe(struct call *c)
 			*p = s->next;
 			break;
 		}
+	s->entry->subscriptions_n--;
 	channel_reader_free(s->reader);
 	free(s);
 }
