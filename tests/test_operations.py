@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -18,18 +19,23 @@ from hmon_peer import Client, HmonError
 PREFACE = b"\x89VIGIA1\n"
 HELLO, QUERY, ANSWER, END, ERROR, EVENT, LOST, CANCEL = range(1, 9)
 LIB = next((os.path.join(at, "..") for at, _, files in os.walk(PREFIX) if "vigia.pc" in files), None)
+TREE = os.path.join(os.path.dirname(__file__), "..")
 FROM_NOW = "live"
+
+
+def build(source, to):
+    """A program against what is installed, and nothing else of this tree."""
+    stage = PREFIX[:PREFIX.index("/usr/local")] if "/usr/local" in PREFIX else ""
+    env = dict(os.environ, PKG_CONFIG_PATH=f"{LIB}/pkgconfig", PKG_CONFIG_SYSROOT_DIR=stage)
+    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "vigia"], env=env, capture_output=True, text=True, check=True)
+    subprocess.run(["gcc", "-Wall", "-Werror", "-o", to, os.path.join(TREE, source), *flags.stdout.split()],
+                   check=True)
+    return to
 
 
 @pytest.fixture(scope="session")
 def stranger(tmp_path_factory):
-    """A program that was built against what is installed, and nothing else of this tree."""
-    program = tmp_path_factory.mktemp("stranger") / "channel"
-    source = os.path.join(os.path.dirname(__file__), "third_party", "channel.c")
-    stage = PREFIX[:PREFIX.index("/usr/local")] if "/usr/local" in PREFIX else ""
-    env = dict(os.environ, PKG_CONFIG_PATH=f"{LIB}/pkgconfig", PKG_CONFIG_SYSROOT_DIR=stage)
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "vigia"], env=env, capture_output=True, text=True, check=True)
-    subprocess.run(["gcc", "-Wall", "-Werror", "-o", program, source, *flags.stdout.split()], check=True)
+    program = build("tests/third_party/channel.c", tmp_path_factory.mktemp("stranger") / "channel")
 
     def start(d, *words):
         return subprocess.Popen([program, d.socket, *map(str, words)], env=dict(os.environ, LD_LIBRARY_PATH=LIB),
@@ -182,6 +188,132 @@ def test_a_deleted_channel_tells_its_subscribers(daemon, stranger):
     out, err = reader.communicate(timeout=5)
     assert out == "1 1 a\n" and "deleted: channel live was deleted" in err
     assert operations(d, "channel.list") == []
+
+
+# ------------------------------------------------------------------------------------------- services of programs
+
+@pytest.fixture(scope="session")
+def counter_program(tmp_path_factory):
+    return build("examples/counter/counter.c", tmp_path_factory.mktemp("counter") / "counter")
+
+
+@pytest.fixture
+def counter(counter_program):
+    """Starts the example service beside a daemon."""
+    started = []
+
+    def start(d):
+        p = subprocess.Popen([counter_program], env=dict(d.env(), LD_LIBRARY_PATH=LIB, VIGIA_SOCKET=d.socket),
+                             stderr=subprocess.PIPE, text=True)
+        started.append(p)
+        wait_for(lambda: p.poll() is not None or operations(d, "service.list", "counter"), 5, "its service")
+        return p
+
+    yield start
+    for p in started:
+        p.kill()
+        p.communicate()
+
+
+def value(answers):
+    return [int(a["value"]) for a in answers]
+
+
+def test_a_programs_service_is_one_like_any_other(daemon, counter, stranger):
+    d = daemon()
+    counter(d)
+    assert value(operations(d, "counter.add", "5")) == [5]
+    assert value(operations(d, "counter.add")) == [6]
+    assert stranger(d, "ask", "counter.get")[0] == ["counter value=/6"]
+    with d.client() as c:
+        assert [s.get("value") for s in c.ask("counter", "get").all()] == ["6"]
+    assert "by=integer" in d.vigia("help", "counter.add").stdout
+    listed, = operations(d, "service.list", "counter")
+    assert listed["doc"] == "a number for everybody"
+
+
+@pytest.mark.parametrize("words, says", [
+    (["counter.add", "minus"], "by must be a whole number"),
+    (["counter.add", "by=-1"], "by must be a whole number"),
+    (["counter.get", "x"], 'takes no "x"'),
+    (["counter.grow"], "there is no operation"),
+])
+def test_the_daemon_keeps_from_it_what_is_wrong(daemon, counter, words, says):
+    d = daemon()
+    counter(d)
+    p = d.vigia(*words, check=False)
+    assert p.returncode in (1, 2) and says in p.stderr
+    assert value(operations(d, "counter.get")) == [0]
+
+
+def test_a_services_own_errors_reach_who_asked(daemon, counter):
+    d = daemon()
+    counter(d)
+    d.vigia("counter.add", str(2 ** 63 - 1))
+    p = d.vigia("counter.add", check=False)
+    assert p.returncode == 1 and "more than it holds" in p.stderr
+
+
+def test_a_name_is_given_once(daemon, counter):
+    d = daemon()
+    counter(d)
+    second = counter(d)
+    assert second.wait(5) == 1 and "there is a service or noun counter already" in second.stderr.read()
+
+
+def test_a_service_that_dies_fails_its_calls_and_leaves_no_trace(daemon, counter):
+    d = daemon()
+    p = counter(d)
+    with d.client() as c:
+        user = c.ask("service", "get", service="counter")
+        wait_for(lambda: operations(d, "service.list", "counter")[0].get("users") == "1", 5, "its use being counted")
+        p.send_signal(signal.SIGSTOP)
+        waiting = c.ask("counter", "get")
+        c.ask("service", "list").all()
+        p.kill()
+        with pytest.raises(HmonError, match="gone"):
+            waiting.all()
+        with pytest.raises(HmonError, match="gone"):
+            user.all()
+    assert operations(d, "service.list", "counter") == []
+    counter(d)
+    assert value(operations(d, "counter.get")) == [0]
+
+
+def test_who_uses_a_service_and_dies_uses_it_no_more(daemon, counter):
+    d = daemon()
+    counter(d)
+    users = lambda: operations(d, "service.list", "counter")[0]["users"]
+    with d.client() as c:
+        c.ask("service", "get", service="counter")
+        wait_for(lambda: users() == "1", 5, "its use being counted")
+    wait_for(lambda: users() == "0", 5, "its use having ended")
+
+
+def test_a_service_that_answers_nothing_delays_nobody_and_ends_at_the_deadline(daemon, counter):
+    d = daemon()
+    p = counter(d)
+    p.send_signal(signal.SIGSTOP)
+    with d.client() as c, d.client() as other:
+        waiting = c.ask("counter", "get")
+        begun = time.monotonic()
+        while time.monotonic() - begun < 1:
+            asked = time.monotonic()
+            other.ask("service", "list").all()
+            assert time.monotonic() - asked < 0.3
+        with pytest.raises(HmonError, match="did not answer in time"):
+            waiting.all(15)
+    p.send_signal(signal.SIGCONT)
+    assert value(operations(d, "counter.get")) == [0]
+
+
+def test_a_deleted_service_is_gone(daemon, counter):
+    d = daemon()
+    p = counter(d)
+    d.vigia("service.delete", "counter")
+    assert operations(d, "service.list", "counter") == []
+    assert p.poll() is None, "its program goes on"
+    assert "no program offers" in d.vigia("service.delete", "counter", check=False).stderr
 
 
 # ------------------------------------------------------------------------------------------- bytes that are wrong

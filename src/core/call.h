@@ -16,6 +16,7 @@
 #include "proto/msg.h"
 
 struct core;
+struct frame;
 struct peer;
 struct asker;
 
@@ -33,6 +34,8 @@ struct asker_type {
 	void (*put)(struct call *c, const char *bytes, size_t n);
 	/* Whole frames with the call's number: events, losses. */
 	void (*frames)(struct call *c, const struct buf *frames);
+	/* An answer that came as a frame, under the call's number; NULL: as any other. */
+	void (*pass)(struct call *c, const struct frame *f);
 	/* Has calls that have more go on at the end of this turn, though nothing was sent. */
 	void (*want)(struct asker *a);
 	/* How many bytes wait for it to read. */

@@ -19,6 +19,8 @@
 struct peer;
 struct speech;
 struct channels;
+struct registered;
+struct relay;
 struct framed;
 
 /* --- who connects: a role says what becomes of its stanzas --- */
@@ -62,6 +64,8 @@ struct core {
 	struct host_id id;
 	char name[64]; /* of the node */
 	struct channels *channels;
+	struct registered *registered; /* services that programs offer */
+	struct buf passing;	       /* a frame on its way */
 	uint64_t askers; /* so far */
 	const struct service *const *services;
 	struct core_limits limits;
@@ -79,6 +83,8 @@ int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, con
     const struct core_limits *limits);
 /* Says good-bye to every peer; the loop ends when they are gone. */
 void core_stop(struct core *core);
+/* The service after this one (NULL: the first), those that programs offer last; NULL: no more. */
+const struct service *core_next_service(const struct core *core, const struct service *after);
 /* The operation, or NULL. */
 const struct op *core_op(const struct core *core, const char *noun, const char *verb);
 
@@ -91,6 +97,7 @@ struct peer {
 	const struct speech *speech; /* NULL until the first byte */
 	struct xml *xml;	     /* where it speaks HMON */
 	struct framed *framed;	     /* where it speaks frames */
+	struct relay *relay;	     /* where it offers services; NULL: none */
 	const struct role *role;     /* NULL until it said which; none in frames */
 	void *owner; /* the role's */
 	void *started; /* of a program that this daemon started: who it is */

@@ -12,8 +12,9 @@
 
 const struct op *core_op(const struct core *core, const char *noun, const char *verb)
 {
-	for (const struct service *const *s = core->services; *s; s++)
-		for (const struct op *op = (*s)->ops; op && op->noun; op++)
+	const struct service *s = NULL;
+	while ((s = core_next_service(core, s)))
+		for (const struct op *op = s->ops; op && op->noun; op++)
 			if (!strcmp(op->noun, noun) && !strcmp(op->verb, verb))
 				return op;
 	return NULL;

@@ -56,6 +56,7 @@ struct op {
 	int (*more)(struct call *c);
 	/* Frees c->state; called once when the call is over, however it ended. May be NULL. */
 	void (*over)(struct call *c);
+	void *owner; /* of a service that a program registered: that */
 };
 
 union op_value {

@@ -13,6 +13,7 @@
 
 #include "core/channels.h"
 #include "core/core.h"
+#include "core/relay.h"
 #include "core/speech.h"
 #include "proto/frame.h"
 
@@ -83,6 +84,8 @@ static void detach(struct peer *p)
 {
 	p->closing = true;
 	stop_timer(p);
+	if (p->relay)
+		relay_release(p->relay, "unavailable", "the program that offers this service is gone");
 	asker_drop_calls(&p->asker);
 	*p->link = p->next;
 	if (p->next)
@@ -416,6 +419,7 @@ void core_stop(struct core *core)
 		peer_gone(p, 0, "this daemon ends");
 		peer_leave(p);
 	}
+	buf_release(&core->passing);
 	uv_close((uv_handle_t *)&core->tidy, NULL);
 	net_flush(&core->net);
 	net_stop(&core->net);

@@ -8,6 +8,7 @@
 
 #include "core/channels.h"
 #include "core/core.h"
+#include "core/relay.h"
 #include "core/speech.h"
 #include "proto/frame.h"
 
@@ -95,6 +96,12 @@ static void frames(struct call *c, const struct buf *frames)
 		buf_put(stream_out(c->peer->stream), frames->data, frames->len);
 }
 
+static void pass(struct call *c, const struct frame *f)
+{
+	if (peer_may_send(c->peer))
+		frame_put(stream_out(c->peer->stream), f->kind, 0, (uint64_t)c->id, f->payload, f->n);
+}
+
 static void want(struct asker *a)
 {
 	stream_want_drained(a->peer->stream);
@@ -111,7 +118,8 @@ static void too_many(struct asker *a, unsigned most)
 }
 
 static const struct asker_type frames_asker = {.answer = answer, .over = over, .encode = encode, .cut = cut, .put = put,
-    .frames = frames, .want = want, .pending = pending, .too_many = too_many};
+    
+    .frames = frames, .pass = pass, .want = want, .pending = pending, .too_many = too_many};
 
 /* --- receiving --- */
 
@@ -169,9 +177,19 @@ static int on_query(struct peer *p, const struct frame *f)
 	return 0;
 }
 
+/* From a program that offers services: what it was asked. */
+static int on_answer(struct peer *p, const struct frame *f)
+{
+	if (!p->relay || relay_take(p->relay, f))
+		return peer_refuse(p, "bad-frame", "frame of kind %d: nothing was asked here", (int)f->kind);
+	return 0;
+}
+
 static int on_event(struct peer *p, const struct frame *f)
 {
 	const char *why;
+	if (f->number >> 32) /* no channel has such a number */
+		return on_answer(p, f);
 	if (!channels_put_frame(&p->asker, f, &why))
 		return 0;
 	if (peer_may_send(p))
@@ -188,7 +206,12 @@ static int on_cancel(struct peer *p, const struct frame *f)
 static int (*const takes[])(struct peer *p, const struct frame *f) = {
     [FRAME_HELLO] = on_hello,
     [FRAME_QUERY] = on_query,
+    [FRAME_ANSWER] = on_answer,
+    [FRAME_PARTIAL] = on_answer,
+    [FRAME_END] = on_answer,
+    [FRAME_ERROR] = on_answer,
     [FRAME_EVENT_KIND] = on_event,
+    [FRAME_LOST] = on_answer,
     [FRAME_CANCEL] = on_cancel,
 };
 
@@ -243,6 +266,7 @@ static int begin(struct peer *p)
 
 static void release(struct peer *p)
 {
+	free(p->relay);
 	frame_cutter_release(&p->framed->cutter);
 	free(p->framed);
 }

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What services there are, and what they can be asked: the tables, told. Help, completion and the manual come from here. */
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/core.h"
+#include "core/relay.h"
+#include "proto/chars.h"
+
+enum { OPS_MAX = 256, REGISTERED_MAX = 256, NAME_MAX_BYTES = 63 };
 
 static const char *const types[] = {
     [OP_NAME] = "name",
@@ -48,31 +55,294 @@ static void put_op(struct call *c, const struct service *s, const struct op *op)
 
 static int run_describe(struct call *c)
 {
+	const struct service *s = NULL;
 	unsigned found = 0;
-	for (const struct service *const *s = c->core->services; *s; s++) {
-		if (!pattern_match(c->args[0].text, (*s)->name))
+	while ((s = core_next_service(c->core, s))) {
+		if (!pattern_match(c->args[0].text, s->name))
 			continue;
 		found++;
-		for (const struct op *op = (*s)->ops; op && op->noun; op++)
+		for (const struct op *op = s->ops; op && op->noun; op++)
 			if (op->roles & c->asker->roles)
-				put_op(c, *s, op);
+				put_op(c, s, op);
 	}
 	if (!found && pattern_plain(c->args[0].text))
 		return call_fail(c, "not-found", "no service is named %s", c->args[0].text);
 	return CALL_DONE;
 }
 
+/* --- what programs offer --- */
+
+/* A service as long as its registration, a call of the program that offers it. */
+struct registered {
+	struct service service;
+	struct op *ops;
+	struct call *call;
+	unsigned users;
+	struct use *uses;
+	struct registered *next;
+};
+
+const struct service *core_next_service(const struct core *core, const struct service *after)
+{
+	const struct service *const *s = core->services;
+	const struct registered *r = core->registered;
+	if (!after)
+		return *s ? *s : r ? &r->service : NULL;
+	for (; *s; s++)
+		if (*s == after)
+			return s[1] ? s[1] : r ? &r->service : NULL;
+	r = ((const struct registered *)after)->next;
+	return r ? &r->service : NULL;
+}
+
+static struct registered *find(const struct core *core, const char *name)
+{
+	struct registered *r = core->registered;
+	while (r && strcmp(r->service.name, name))
+		r = r->next;
+	return r;
+}
+
+static int run_registered(struct call *c)
+{
+	struct registered *r = c->op->owner;
+	return relay_run(r->call->peer->relay, c, 0);
+}
+
+/* --- reading a description --- */
+
+static bool read_type(const char *name, enum op_type *ret)
+{
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (!strcmp(types[i], name)) {
+			*ret = (enum op_type)i;
+			return true;
+		}
+	return false;
+}
+
+static int read_arg(struct call *c, const struct msg *m, struct op_arg *ret)
+{
+	*ret = (struct op_arg){.name = msg_get(m, "name", ""), .doc = msg_get(m, "doc", ""),
+	    .required = msg_get_flag(m, "required")};
+	if (!*ret->name || !strcmp(ret->name, "query") || !strcmp(ret->name, "id") || !strcmp(ret->name, "answer"))
+		return call_fail(c, "bad-argument", "service.register: an argument can't be named \"%s\"", ret->name);
+	if (!read_type(msg_get(m, "type", "text"), &ret->type))
+		return call_fail(c, "bad-argument", "service.register: argument %s: no type is named %.40s", ret->name,
+		    msg_get(m, "type", ""));
+	msg_get_int(m, "default", &ret->fallback);
+	if (ret->type == OP_DURATION && ret->fallback >= 0 && ret->fallback <= INT64_MAX / 1000000)
+		ret->fallback *= 1000000;
+	return 0;
+}
+
+static int read_args(struct call *c, const struct msg *m, struct op *op)
+{
+	int n = 0, r = 0;
+	for (const struct msg *a = m->children; a && !r; a = a->next) {
+		if (n == OP_ARGS_MAX)
+			return call_fail(c, "bad-argument", "service.register: %s has more than %d arguments", op->verb,
+			    OP_ARGS_MAX);
+		r = read_arg(c, a, &op->args[n++]);
+	}
+	return r;
+}
+
+static int read_op(struct call *c, const struct msg *m, struct registered *r, struct op *op)
+{
+	*op = (struct op){.noun = r->service.name, .verb = msg_get(m, "name", ""), .doc = msg_get(m, "doc", ""),
+	    .roles = ROLE_CLIENT, .run = run_registered, .over = relay_over, .owner = r};
+	op->flags = (msg_get_flag(m, "changes") ? OP_ACTS : 0u) | (msg_get_flag(m, "streams") ? OP_STREAMS : 0u);
+	if (!chars_are_name(op->verb, strlen(op->verb)) || strchr(op->verb, '.'))
+		return call_fail(c, "bad-argument", "service.register: an operation can't be named \"%.60s\"", op->verb);
+	return read_args(c, m, op);
+}
+
+static int read_ops(struct call *c, struct registered *r)
+{
+	size_t n = 0;
+	for (const struct msg *m = c->msg->children; m; m = m->next)
+		n++;
+	r->ops = n <= OPS_MAX ? calloc(n + 1, sizeof *r->ops) : NULL;
+	if (!r->ops)
+		return call_fail(c, "too-many", "service.register: a service has at most %d operations", OPS_MAX);
+	r->service.ops = r->ops;
+	n = 0;
+	for (const struct msg *m = c->msg->children; m; m = m->next)
+		if (read_op(c, m, r, &r->ops[n++]))
+			return -1;
+	return 0;
+}
+
+/* --- registering --- */
+
+static bool noun_is_taken(const struct core *core, const char *noun)
+{
+	const struct service *s = NULL;
+	while ((s = core_next_service(core, s))) {
+		if (!strcmp(s->name, noun))
+			return true;
+		for (const struct op *op = s->ops; op && op->noun; op++)
+			if (!strcmp(op->noun, noun))
+				return true;
+	}
+	return false;
+}
+
+static int may_register(struct call *c)
+{
+	const char *name = c->args[0].text;
+	unsigned n = 0;
+	for (const struct registered *r = c->core->registered; r; r = r->next)
+		n++;
+	if (!c->peer || !c->peer->framed)
+		return call_fail(c, "not-permitted", "service.register: only in frames, by the program that offers it");
+	if (!chars_are_name(name, strlen(name)) || strchr(name, '.') || strlen(name) > NAME_MAX_BYTES)
+		return call_fail(c, "bad-argument", "service.register: a service can't be named \"%.60s\"", name);
+	if (noun_is_taken(c->core, name))
+		return call_fail(c, "exists", "there is a service or noun %s already", name);
+	if (n >= REGISTERED_MAX)
+		return call_fail(c, "too-many", "%d services of programs are as many as a host has", REGISTERED_MAX);
+	return 0;
+}
+
+static void send_query(struct relay *r, const struct buf *frame)
+{
+	struct peer *p = r->owner;
+	if (!p->closing && !p->doomed)
+		buf_put(peer_out(p), frame->data, frame->len);
+}
+
+static int need_relay(struct peer *p)
+{
+	if (p->relay)
+		return 0;
+	p->relay = calloc(1, sizeof *p->relay);
+	if (!p->relay)
+		return -ENOMEM;
+	relay_init(p->relay, p->core, send_query, p);
+	return 0;
+}
+
+static int run_register(struct call *c)
+{
+	if (may_register(c))
+		return -1;
+	struct registered *r = need_relay(c->peer) ? NULL : calloc(1, sizeof *r);
+	if (!r)
+		return call_fail(c, "failed", "no memory");
+	*r = (struct registered){.service = {.name = c->args[0].text, .doc = c->args[1].text}, .call = c};
+	c->state = r;
+	if (read_ops(c, r))
+		return -1;
+	struct registered **end = &c->core->registered;
+	while (*end)
+		end = &(*end)->next;
+	*end = r;
+	call_send(c, call_answer(c, "service"));
+	return CALL_LATER;
+}
+
+static void end_uses(struct registered *r);
+
+static void over_register(struct call *c)
+{
+	struct registered *r = c->state;
+	if (!r)
+		return;
+	for (struct registered **p = &c->core->registered; *p; p = &(*p)->next)
+		if (*p == r) {
+			*p = r->next;
+			break;
+		}
+	relay_fail(c->peer->relay, r, "unavailable", "the program that offers this service is gone");
+	end_uses(r);
+	free(r->ops);
+	free(r);
+}
+
+static int run_delete(struct call *c)
+{
+	struct registered *r = find(c->core, c->args[0].text);
+	if (!r)
+		return call_fail(c, "not-found", "no program offers a service named %s", c->args[0].text);
+	if (!asker_trusted(c->asker) && c->asker->uid != r->call->asker->uid)
+		return call_fail(c, "not-permitted", "service %s belongs to uid %d", r->service.name,
+		    (int)r->call->asker->uid);
+	call_fail(r->call, "deleted", "service %s was deleted", c->args[0].text);
+	return CALL_DONE;
+}
+
+/* --- using: a call that lasts as long as somebody needs the service --- */
+
+struct use {
+	struct call *call;
+	struct registered *of; /* NULL: a service of the daemon's own, which stays */
+	struct use *next;
+};
+
+static void end_uses(struct registered *r)
+{
+	while (r->uses) {
+		struct use *u = r->uses;
+		r->uses = u->next;
+		u->of = NULL;
+		call_fail(u->call, "unavailable", "the program that offers service %s is gone", r->service.name);
+	}
+}
+
+static int run_use(struct call *c)
+{
+	struct registered *r = find(c->core, c->args[0].text);
+	if (!r && !noun_is_taken(c->core, c->args[0].text))
+		return call_fail(c, "not-found", "no service is named %s", c->args[0].text);
+	struct use *u = calloc(1, sizeof *u);
+	if (!u)
+		return call_fail(c, "failed", "no memory");
+	*u = (struct use){.call = c, .of = r, .next = r ? r->uses : NULL};
+	if (r)
+		r->uses = u, r->users++;
+	c->state = u;
+	call_send(c, call_answer(c, "service"));
+	return CALL_LATER;
+}
+
+static void over_use(struct call *c)
+{
+	struct use *u = c->state;
+	if (u && u->of) {
+		struct use **p = &u->of->uses;
+		while (*p != u)
+			p = &(*p)->next;
+		*p = u->next;
+		u->of->users--;
+	}
+	free(u);
+}
+
+/* --- listing --- */
+
+static void put_service(struct call *c, const struct service *s)
+{
+	const struct registered *r = find(c->core, s->name);
+	struct msg *m = call_answer(c, "service");
+	if (!m)
+		return;
+	msg_set(m, "name", s->name);
+	msg_set(m, "host", c->core->name);
+	msg_set_int(m, "process", r ? r->call->asker->pid : getpid());
+	if (r)
+		msg_set_int(m, "users", r->users);
+	msg_set(m, "doc", s->doc);
+	call_send(c, m);
+}
+
 static int run_list(struct call *c)
 {
-	for (const struct service *const *s = c->core->services; *s; s++) {
-		struct msg *m = pattern_match(c->args[0].text, (*s)->name) ? call_answer(c, "service") : NULL;
-		if (!m)
-			continue;
-		msg_set(m, "name", (*s)->name);
-		msg_set(m, "host", c->core->name);
-		msg_set(m, "doc", (*s)->doc);
-		call_send(c, m);
-	}
+	const struct service *s = NULL;
+	while ((s = core_next_service(c->core, s)))
+		if (pattern_match(c->args[0].text, s->name))
+			put_service(c, s);
 	return CALL_DONE;
 }
 
@@ -81,6 +351,14 @@ static int run_list(struct call *c)
 static const struct op ops[] = {
     {"service", "list", "the services of this host", OP_READS, ROLE_CLIENT, .args = {SERVICE}, .run = run_list},
     {"service", "describe", "what services can be asked", OP_READS, ROLE_CLIENT, .args = {SERVICE}, .run = run_describe},
+    {"service", "register", "offers a service to all, as long as this goes on; operations are its children", OP_STREAMS | OP_ACTS,
+	ROLE_CLIENT,
+	.args = {{"name", OP_TEXT, "the service's, and the noun of its operations", .required = true},
+	    {"doc", OP_TEXT, "a line about it"}}, .run = run_register, .over = over_register},
+    {"service", "get", "says that a service is needed, as long as this goes on", OP_STREAMS, ROLE_CLIENT,
+	.args = {{"service", OP_NAME, "its name", .required = true}}, .run = run_use, .over = over_use},
+    {"service", "delete", "ends a service that a program offers", OP_ACTS, ROLE_CLIENT,
+	.args = {{"service", OP_NAME, "its name", .required = true}}, .run = run_delete},
     {NULL},
 };
 

@@ -8,6 +8,7 @@
 #include "proto/frame.h"
 #include "proto/msg.h"
 
+struct offer;
 struct ask; /* a call or a subscription under way */
 
 struct ask_type {
@@ -22,6 +23,7 @@ struct ask {
 	union {
 		struct vigia_asked asked;
 		struct vigia_subscriber subscriber;
+		struct offer *offer;
 	};
 	struct ask *next;
 };
@@ -39,7 +41,8 @@ struct vigia {
 	bool met;
 	char host[64];
 	struct vigia_error why; /* of error */
-	struct buf in;
+	struct offer *offers;	/* services of this program */
+	struct vigia_called *called;
 };
 
 /* Fills *ret_error, if any; returns r. */
@@ -61,6 +64,10 @@ int64_t ask_next_deadline_ns(const struct vigia *v);
 int ask_send(struct vigia *v, const struct ask *a, unsigned flags, const char *host, struct msg *take_query,
     int64_t deadline_ms);
 int ask_take_frame(struct vigia *v, const struct frame *f);
+
+/* service.c: queries of what this program offers, and their end. */
+int service_take_frame(struct vigia *v, const struct frame *f);
+void service_release(struct vigia *v);
 
 /* vigia.c */
 int flush_out(struct vigia *v);

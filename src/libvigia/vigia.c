@@ -66,6 +66,8 @@ static int on_frame(void *data, const struct frame *f)
 		return on_hello(v, f);
 	if (f->kind == FRAME_ERROR && !f->number)
 		return on_last_error(v, f);
+	if (f->kind == FRAME_QUERY || f->kind == FRAME_CANCEL)
+		return service_take_frame(v, f);
 	return ask_take_frame(v, f);
 }
 
@@ -232,6 +234,7 @@ void vigia_close(struct vigia *v)
 		for (struct ask *a = v->asks[i]; a; a = a->next)
 			a->type = &nobody;
 	ask_end_all(v, -EPIPE, &v->why);
+	service_release(v);
 	close(v->fd);
 	frame_cutter_release(&v->cutter);
 	buf_release(&v->out);

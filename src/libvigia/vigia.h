@@ -132,6 +132,67 @@ struct vigia_subscriber {
 int64_t vigia_subscribe(struct vigia *v, const char *host, const char *key, uint32_t mask, int64_t after,
     const struct vigia_subscriber *s);
 
+/* --- a service of one's own ---
+ *
+ * A const table, as a service inside the daemon has: what can be asked, its arguments and their types. The daemon checks them
+ * and who may ask, tells `vigia help` of them, and hands on only what is in order. All on its host (and, where it may, others)
+ * can then call it as any other.
+ */
+
+enum vigia_type { VIGIA_NAME, VIGIA_PATTERN, VIGIA_TEXT, VIGIA_INTEGER, VIGIA_DURATION, VIGIA_TIME, VIGIA_FLAG, VIGIA_BYTES };
+
+enum { VIGIA_ARGUMENTS = 10 };
+
+struct vigia_argument {
+	const char *name;
+	enum vigia_type type; /* durations come in ms, times in ns, integers from 0 */
+	const char *doc;
+	bool required;
+	int64_t fallback; /* of numbers: told to people; vigia_get_int() has it again */
+};
+
+enum vigia_operation_flags { VIGIA_CHANGES = 1, VIGIA_STREAMS = 2 };
+
+/* What run returns; negative: vigia_fail() was called. */
+enum { VIGIA_DONE, VIGIA_LATER };
+
+struct vigia_called; /* a call of one of our operations, under way */
+
+struct vigia_operation {
+	const char *name; /* the verb; NULL ends a table */
+	const char *doc;
+	unsigned flags;
+	struct vigia_argument arguments[VIGIA_ARGUMENTS]; /* ends with a nameless one */
+	/* VIGIA_DONE: it is over, with what was sent; VIGIA_LATER: vigia_end() or vigia_fail() will be called. */
+	int (*run)(struct vigia_called *c);
+	/* Once, when the call is over, however: frees vigia_called_state(). May be NULL. */
+	void (*over)(struct vigia_called *c);
+};
+
+struct vigia_service {
+	const char *name; /* and the noun of its operations: NAME.VERB */
+	const char *doc;
+	const struct vigia_operation *operations;
+};
+
+/* Offers it from now on, as long as v is open. Waits until the daemon has taken it. The table and data must live as long. */
+int vigia_serve(struct vigia *v, const struct vigia_service *service, void *data, struct vigia_error *ret_error);
+
+/* The service's data, as given to vigia_serve(). */
+void *vigia_called_data(const struct vigia_called *c);
+/* Room for what the operation keeps of this call, NULL at first. */
+void **vigia_called_state(struct vigia_called *c);
+/* Its arguments. */
+const struct vigia_message *vigia_called_query(const struct vigia_called *c);
+/* Who asks, as the kernel of his host said; -1: not known. */
+int64_t vigia_called_uid(const struct vigia_called *c);
+/* An answer, begun; vigia_send() takes it. NULL: no memory, which vigia_send() takes as well. */
+struct vigia_message *vigia_answer(struct vigia_called *c, const char *name);
+void vigia_send(struct vigia_called *c, struct vigia_message *take_answer);
+void vigia_end(struct vigia_called *c);
+/* Ends it with an error; returns -1. */
+int vigia_fail(struct vigia_called *c, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* --- waiting, or driven from a poll loop of one's own --- */
 
 /* Waits until something came and has been handed out, or timeout_ms (-1: for ever). 1, 0: nothing came, or negative errno

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A service in 30 lines: a number that everybody may read, and add to. docs/libvigia.md builds and runs it. */
+#include <stdio.h>
+#include <vigia/vigia.h>
+
+static int answer_value(struct vigia_called *c, int64_t value)
+{
+	struct vigia_message *m = vigia_answer(c, "counter");
+	if (m)
+		vigia_set_int(m, "value", value);
+	vigia_send(c, m);
+	return VIGIA_DONE;
+}
+
+static int run_get(struct vigia_called *c)
+{
+	return answer_value(c, *(int64_t *)vigia_called_data(c));
+}
+
+static int run_add(struct vigia_called *c)
+{
+	int64_t *value = vigia_called_data(c), by = vigia_get_int(vigia_called_query(c), "by", 1);
+	if (*value > INT64_MAX - by)
+		return vigia_fail(c, "too-large", "%lld more is more than it holds", (long long)by);
+	return answer_value(c, *value += by);
+}
+
+static const struct vigia_operation operations[] = {
+    {"get", "the value", .run = run_get},
+    {"add", "makes it larger", VIGIA_CHANGES, {{"by", VIGIA_INTEGER, "how much", .fallback = 1}}, run_add},
+    {NULL},
+};
+
+static const struct vigia_service counter = {"counter", "a number for everybody", operations};
+
+int main(void)
+{
+	struct vigia *v;
+	struct vigia_error error = {0};
+	int64_t value = 0;
+	int r = vigia_open(&v, NULL, &error);
+	if (!r)
+		r = vigia_serve(v, &counter, &value, &error);
+	while (r >= 0)
+		r = vigia_wait(v, -1);
+	fprintf(stderr, "counter: %s\n", error.text);
+	return 1;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/relay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LAGS = 1 << 20 };
+
+struct relayed {
+	struct relay *relay;
+	struct call *call;
+	uint64_t number; /* slot, and a count above it: an answer to who had the slot before is none */
+	size_t next_vacant;
+	uint64_t lost;	 /* events that the asker did not read in time, not yet told */
+	uv_timer_t *deadline;
+	bool answered;
+};
+
+/* --- slots --- */
+
+static bool grow(struct relay *r)
+{
+	size_t size = r->size ? r->size * 2 : 8;
+	struct relayed **more = realloc(r->slots, size * sizeof *more);
+	if (!more)
+		return false;
+	r->slots = more;
+	r->size = size;
+	return true;
+}
+
+static struct relayed *take_slot(struct relay *r)
+{
+	if (r->vacant) {
+		struct relayed *e = r->slots[r->vacant - 1];
+		r->vacant = e->next_vacant;
+		return e;
+	}
+	struct relayed *e = r->n < r->size || grow(r) ? calloc(1, sizeof *e) : NULL;
+	if (!e)
+		return NULL;
+	e->relay = r;
+	r->slots[r->n++] = e;
+	e->number = r->n;
+	return e;
+}
+
+static void free_slot(struct relayed *e)
+{
+	struct relay *r = e->relay;
+	e->call = NULL;
+	e->next_vacant = r->vacant;
+	r->vacant = (uint32_t)e->number;
+}
+
+static struct relayed *find(const struct relay *r, uint64_t number)
+{
+	uint32_t slot = (uint32_t)number;
+	struct relayed *e = slot && slot <= r->n ? r->slots[slot - 1] : NULL;
+	return e && e->call && e->number == number ? e : NULL;
+}
+
+/* --- the deadline --- */
+
+static void on_deadline(uv_timer_t *timer)
+{
+	struct relayed *e = timer->data;
+	call_fail(e->call, "deadline", "%s.%s did not answer in time", e->call->op->noun, e->call->op->verb);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+	free(h);
+}
+
+static void stop_deadline(struct relayed *e)
+{
+	if (e->deadline)
+		uv_close((uv_handle_t *)e->deadline, on_timer_closed);
+	e->deadline = NULL;
+}
+
+static int start_deadline(struct relayed *e, int64_t ms)
+{
+	e->deadline = calloc(1, sizeof *e->deadline);
+	if (!e->deadline)
+		return -ENOMEM;
+	uv_timer_init(e->relay->core->net.loop, e->deadline);
+	e->deadline->data = e;
+	return uv_timer_start(e->deadline, on_deadline, (uint64_t)ms, 0);
+}
+
+/* --- there --- */
+
+static int put_query(struct relayed *e, int64_t deadline_ms, struct buf *out)
+{
+	const struct call *c = e->call;
+	struct frame_route route = {.deadline_ms = deadline_ms,
+	    .caller = {.host = c->core->id, .uid = c->asker->uid, .pid = (uint32_t)c->asker->pid, .given = true}};
+	return frame_put_query(out, c->one_way ? FRAME_ONE_WAY : 0, e->number, &route, c->msg);
+}
+
+static int begin(struct relay *r, struct call *c, int64_t deadline_ms)
+{
+	struct relayed *e = take_slot(r);
+	struct buf out = BUF_INIT;
+	if (!e)
+		return -ENOMEM;
+	e->number += 1ULL << 32;
+	e->call = c;
+	e->lost = 0;
+	e->answered = false;
+	c->state = e;
+	int ret = c->one_way ? 0 : start_deadline(e, deadline_ms);
+	if (!ret)
+		ret = put_query(e, deadline_ms, &out);
+	if (!ret)
+		r->send(r, &out);
+	buf_release(&out);
+	return ret;
+}
+
+int relay_run(struct relay *r, struct call *c, int64_t deadline_ms)
+{
+	int e = begin(r, c, deadline_ms ? deadline_ms : RELAY_DEADLINE_MS);
+	if (e == -EMSGSIZE)
+		return call_fail(c, "too-large", "a query has at most %d bytes", FRAME_PAYLOAD_MAX);
+	if (e)
+		return call_fail(c, "failed", "%s", strerror(-e));
+	return c->one_way ? CALL_DONE : CALL_LATER;
+}
+
+/* The call ended here: the other side need not go on. One that ended there has left its slot already. */
+void relay_over(struct call *c)
+{
+	struct relayed *e = c->state;
+	struct buf out = BUF_INIT;
+	if (!e)
+		return;
+	stop_deadline(e);
+	if (!c->one_way && e->call) {
+		frame_put(&out, FRAME_CANCEL, 0, e->number, NULL, 0);
+		e->relay->send(e->relay, &out);
+	}
+	buf_release(&out);
+	free_slot(e);
+}
+
+/* --- and back --- */
+
+static uint64_t sequence_of(const struct frame *f)
+{
+	struct frame_event event;
+	return frame_get_event(f, &event) ? 0 : event.sequence;
+}
+
+static int pass_event(struct relayed *e, const struct frame *f)
+{
+	struct call *c = e->call;
+	struct buf *out = &c->core->passing;
+	if (call_pending(c) > LAGS) {
+		e->lost++;
+		return 0;
+	}
+	buf_clear(out);
+	if (e->lost)
+		frame_put_lost(out, (uint64_t)c->id, e->lost, sequence_of(f));
+	e->lost = 0;
+	frame_put(out, f->kind, 0, (uint64_t)c->id, f->payload, f->n);
+	c->asker->type->frames(c, out);
+	return 0;
+}
+
+static int pass_loss(struct relayed *e, const struct frame *f)
+{
+	struct call *c = e->call;
+	struct buf *out = &c->core->passing;
+	uint64_t lost, before;
+	if (frame_get_lost(f, &lost, &before))
+		return -EPROTO;
+	e->lost += lost;
+	if (call_pending(c) > LAGS)
+		return 0;
+	buf_clear(out);
+	frame_put_lost(out, (uint64_t)c->id, e->lost, before);
+	e->lost = 0;
+	c->asker->type->frames(c, out);
+	return 0;
+}
+
+static int pass_answer(struct relayed *e, const struct frame *f)
+{
+	struct call *c = e->call;
+	struct msg *m;
+	const char *why;
+	if (c->asker->type->pass) {
+		c->asker->type->pass(c, f);
+		return 0;
+	}
+	int r = frame_get_msg(f, &m, &why);
+	if (r)
+		return r;
+	if (c->asker->type->number_in_answer && !msg_field(m, "answer"))
+		msg_set_int(m, "answer", c->id);
+	call_send(c, m);
+	return 0;
+}
+
+static void tell_lost(struct relayed *e)
+{
+	struct buf *out = &e->call->core->passing;
+	if (!e->lost)
+		return;
+	buf_clear(out);
+	frame_put_lost(out, (uint64_t)e->call->id, e->lost, UINT64_MAX);
+	e->call->asker->type->frames(e->call, out);
+}
+
+static int pass_end(struct relayed *e, const struct frame *f)
+{
+	struct call *c = e->call;
+	tell_lost(e);
+	e->call = NULL;
+	call_end(c);
+	return 0;
+}
+
+static int pass_error(struct relayed *e, const struct frame *f)
+{
+	struct call *c = e->call;
+	struct msg *m;
+	const char *why;
+	if (frame_get_msg(f, &m, &why))
+		return -EPROTO;
+	tell_lost(e);
+	e->call = NULL;
+	call_fail(c, msg_get(m, "code", "failed"), "%s", m->text);
+	msg_free(m);
+	return 0;
+}
+
+static int (*const passes[])(struct relayed *e, const struct frame *f) = {
+    [FRAME_ANSWER] = pass_answer,
+    [FRAME_PARTIAL] = pass_answer,
+    [FRAME_EVENT_KIND] = pass_event,
+    [FRAME_LOST] = pass_loss,
+    [FRAME_END] = pass_end,
+    [FRAME_ERROR] = pass_error,
+};
+
+int relay_take(struct relay *r, const struct frame *f)
+{
+	if ((size_t)f->kind >= sizeof passes / sizeof *passes || !passes[f->kind] || !(uint32_t)f->number ||
+	    (uint32_t)f->number > r->n)
+		return -EPROTO;
+	struct relayed *e = find(r, f->number);
+	if (!e)
+		return 0; /* cancelled meanwhile */
+	if (!e->answered && (e->call->op->flags & OP_STREAMS))
+		stop_deadline(e);
+	e->answered = true;
+	return passes[f->kind](e, f);
+}
+
+/* --- life --- */
+
+void relay_init(struct relay *r, struct core *core, void (*send)(struct relay *r, const struct buf *frame), void *owner)
+{
+	*r = (struct relay){.core = core, .send = send, .owner = owner};
+}
+
+void relay_fail(struct relay *r, const void *owner, const char *code, const char *text)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct call *c = r->slots[i]->call;
+		if (!c || (owner && c->op->owner != owner))
+			continue;
+		r->slots[i]->call = NULL;
+		call_fail(c, code, "%s", text);
+	}
+}
+
+void relay_release(struct relay *r, const char *code, const char *text)
+{
+	relay_fail(r, NULL, code, text);
+	for (size_t i = 0; i < r->n; i++)
+		free(r->slots[i]);
+	free(r->slots);
+	*r = (struct relay){.core = r->core};
+}
