@@ -10,13 +10,20 @@
 
 /* --- life --- */
 
-struct call *call_new(struct asker *a, const struct op *op, int64_t id, bool one_way, struct msg *take_query)
+static struct frame_caller caller_of(const struct asker *a, const struct asked *asked)
+{
+	if (a->foreign)
+		return asked->caller;
+	return (struct frame_caller){.host = a->core->id, .uid = a->uid, .pid = (uint32_t)a->pid, .given = true};
+}
+
+struct call *call_new(struct asker *a, const struct op *op, const struct asked *asked, struct msg *take_query)
 {
 	struct call *c = calloc(1, sizeof *c);
 	if (!c)
 		return NULL;
-	*c = (struct call){.op = op, .asker = a, .core = a->core, .peer = a->peer, .id = id, .one_way = one_way,
-	    .msg = take_query, .next = a->calls};
+	*c = (struct call){.op = op, .asker = a, .core = a->core, .peer = a->peer, .id = asked->id,
+	    .one_way = asked->one_way, .caller = caller_of(a, asked), .msg = take_query, .next = a->calls};
 	a->calls = c;
 	a->calls_n++;
 	return c;
@@ -100,6 +107,16 @@ size_t call_pending(const struct call *c)
 bool asker_trusted(const struct asker *a)
 {
 	return !a->foreign && a->uid != (uid_t)-1 && (a->uid == 0 || a->uid == geteuid());
+}
+
+bool call_trusted(const struct call *c)
+{
+	return asker_trusted(c->asker);
+}
+
+bool call_is_of(const struct call *c, uid_t uid)
+{
+	return !c->asker->foreign && c->asker->uid == uid;
 }
 
 bool asker_has_call(const struct asker *a, int64_t id)

@@ -13,10 +13,10 @@
 
 #include "base/buf.h"
 #include "core/op.h"
+#include "proto/frame.h"
 #include "proto/msg.h"
 
 struct core;
-struct frame;
 struct peer;
 struct asker;
 
@@ -63,6 +63,9 @@ struct asker {
 
 /* The daemon's own user or root, by this kernel's word. */
 bool asker_trusted(const struct asker *a);
+bool call_trusted(const struct call *c);
+/* For a user of this host, by this kernel's word. */
+bool call_is_of(const struct call *c, uid_t uid);
 bool asker_has_call(const struct asker *a, int64_t id);
 /* What was sent has left: goes on with calls that have more. */
 void asker_go_on(struct asker *a);
@@ -70,6 +73,11 @@ void asker_go_on(struct asker *a);
 bool asker_cancel(struct asker *a, int64_t id);
 /* It goes: its calls are over, without an answer. */
 void asker_drop_calls(struct asker *a);
+
+/* Answers as frames: what every asker in frames has. */
+void frames_encode(struct buf *out, int64_t id, const struct msg *m);
+void frames_encode_over(struct buf *out, int64_t id, const char *code, const char *text);
+size_t frames_cut(const char *bytes, size_t n, size_t most);
 
 /* --- calls --- */
 
@@ -81,6 +89,7 @@ struct call {
 	int64_t id;
 	union op_value args[OP_ARGS_MAX]; /* as in op->args; texts live as long as the call */
 	void *state;
+	struct frame_caller caller; /* who it is for, as his own kernel said */
 	bool more, one_way;
 	struct msg *msg;
 	struct call *next;
@@ -98,8 +107,16 @@ int call_fail(struct call *c, const char *code, const char *format, ...) __attri
 /* How much waits for this caller to read. */
 size_t call_pending(const struct call *c);
 
-/* Takes a query: finds the operation, checks role, rights and arguments, runs it. Errors go to the asker. `id` is its
- * number for it, which no other call of this asker has. */
-void dispatch(struct asker *a, int64_t id, bool one_way, struct msg *take_query);
+/* Takes a query: finds the operation, checks role, rights and arguments, runs it, or passes it on. Errors go to the asker.
+ * `id` is its number for it, which no other call of this asker has. */
+struct asked {
+	int64_t id;
+	bool one_way;
+	const char *to;	     /* a host's name or id; "": this one */
+	int64_t deadline_ms; /* 0: the operation's own */
+	struct frame_caller caller; /* for whom; not given: for the asker itself */
+};
+
+void dispatch(struct asker *a, const struct asked *asked, struct msg *take_query);
 
 #endif

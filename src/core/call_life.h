@@ -6,7 +6,7 @@
 #include "core/call.h"
 
 /* NULL: no memory, and the query is still the caller's. */
-struct call *call_new(struct asker *a, const struct op *op, int64_t id, bool one_way, struct msg *take_query);
+struct call *call_new(struct asker *a, const struct op *op, const struct asked *asked, struct msg *take_query);
 /* What an operation's run or more returned. */
 void call_settle(struct call *c, int result);
 

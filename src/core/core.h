@@ -19,8 +19,10 @@
 struct peer;
 struct speech;
 struct channels;
+struct links;
 struct registered;
 struct relay;
+struct view;
 struct framed;
 
 /* --- who connects: a role says what becomes of its stanzas --- */
@@ -64,6 +66,8 @@ struct core {
 	struct host_id id;
 	char name[64]; /* of the node */
 	struct channels *channels;
+	struct view *view;
+	struct links *links;
 	struct registered *registered; /* services that programs offer */
 	struct buf passing;	       /* a frame on its way */
 	uint64_t askers; /* so far */

@@ -7,6 +7,8 @@
 
 #include "core/call_life.h"
 #include "core/core.h"
+#include "core/links.h"
+#include "core/relay.h"
 
 /* --- finding --- */
 
@@ -150,7 +152,7 @@ static bool has_arg(const struct op *op, const char *name)
 	for (int i = 0; i < OP_ARGS_MAX && op->args[i].name; i++)
 		if (!strcmp(op->args[i].name, name))
 			return true;
-	return !strcmp(name, "query") || !strcmp(name, "id");
+	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "to");
 }
 
 static int refuse_unknown_args(struct call *c)
@@ -171,49 +173,73 @@ static int permitted(struct call *c)
 		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->asker->role);
 	if ((op->flags & (OP_CHANGES | OP_ACTS)) && c->asker->foreign)
 		return call_fail(c, "not-permitted", "%s.%s is not for other hosts", op->noun, op->verb);
-	if ((op->flags & OP_CHANGES) && !asker_trusted(c->asker))
+	if ((op->flags & OP_CHANGES) && !call_trusted(c))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
 	return 0;
 }
 
-static void refuse(struct asker *a, int64_t id, bool one_way, const char *code, const char *format, ...)
+static void refuse(struct asker *a, const struct asked *asked, const char *code, const char *format, ...)
 {
-	struct call c = {.asker = a, .core = a->core, .peer = a->peer, .id = id, .one_way = one_way};
+	struct call c = {.asker = a, .core = a->core, .peer = a->peer, .id = asked->id, .one_way = asked->one_way};
 	char text[128];
 	va_list ap;
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	a->core->figures.errors++;
-	if (!one_way)
+	if (!asked->one_way)
 		a->type->over(&c, code, text);
 }
 
-static struct call *begin(struct asker *a, int64_t id, bool one_way, struct msg *query)
+/* What another host is asked: that one checks it. */
+static const struct op elsewhere = {.noun = "a query", .verb = "of another host", .roles = ROLE_CLIENT, .over = relay_over};
+static const struct op elsewhere_streams = {.noun = "a query", .verb = "of another host", .roles = ROLE_CLIENT,
+    .flags = OP_STREAMS, .over = relay_over};
+
+static bool is_here(const struct core *core, const char *to)
 {
-	const char *verb = msg_get(query, "query", "");
-	const struct op *op = core_op(a->core, query->name, verb);
+	struct host_id id;
+	if (!*to || !strcmp(to, core->name))
+		return true;
+	return !host_id_parse(to, &id) && host_id_is(&id, &core->id);
+}
+
+static const struct op *op_for(struct asker *a, const struct asked *asked, const struct msg *query)
+{
+	const struct op *here = core_op(a->core, query->name, msg_get(query, "query", ""));
+	if (is_here(a->core, asked->to))
+		return here;
+	return here && (here->flags & OP_STREAMS) ? &elsewhere_streams : &elsewhere;
+}
+
+static struct call *begin(struct asker *a, const struct asked *asked, struct msg *query)
+{
+	const struct op *op = op_for(a, asked, query);
 	if (!op) {
-		refuse(a, id, one_way, "unknown-query", "there is no %.40s.%.40s", query->name, verb);
+		refuse(a, asked, "unknown-query", "there is no %.40s.%.40s", query->name, msg_get(query, "query", ""));
 		return NULL;
 	}
 	if (a->calls_n >= a->core->limits.calls) {
 		a->type->too_many(a, a->core->limits.calls);
 		return NULL;
 	}
-	struct call *c = call_new(a, op, id, one_way, query);
+	struct call *c = call_new(a, op, asked, query);
 	if (!c)
-		refuse(a, id, one_way, "failed", "no memory");
+		refuse(a, asked, "failed", "no memory");
 	return c;
 }
 
-void dispatch(struct asker *a, int64_t id, bool one_way, struct msg *take_query)
+void dispatch(struct asker *a, const struct asked *asked, struct msg *take_query)
 {
 	a->core->figures.calls++;
-	struct call *c = begin(a, id, one_way, take_query);
+	struct call *c = begin(a, asked, take_query);
 	if (!c)
 		msg_free(take_query);
-	else if (!permitted(c) && !refuse_unknown_args(c) && !take_args(c))
+	else if (permitted(c))
+		return;
+	else if (!c->op->run)
+		call_settle(c, links_ask(c, asked->to, asked->deadline_ms));
+	else if (!refuse_unknown_args(c) && !take_args(c))
 		call_settle(c, c->op->run(c));
 }

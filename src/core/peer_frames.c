@@ -22,7 +22,7 @@ struct framed {
 
 /* --- sending --- */
 
-static void put_error(struct buf *out, uint64_t number, const char *code, const char *text)
+static void encode_error(struct buf *out, uint64_t number, const char *code, const char *text)
 {
 	struct msg *m = msg_new("error");
 	if (!m)
@@ -36,7 +36,7 @@ static void put_error(struct buf *out, uint64_t number, const char *code, const 
 static void last_error(struct peer *p, const char *code, const char *text)
 {
 	if (peer_may_send(p))
-		put_error(stream_out(p->stream), 0, code, text);
+		encode_error(stream_out(p->stream), 0, code, text);
 }
 
 static void bye(struct peer *p)
@@ -50,29 +50,33 @@ static bool is_partial(const struct msg *m)
 	return !strcmp(m->name, "error");
 }
 
-static void encode(struct buf *out, int64_t id, const struct msg *m)
+void frames_encode(struct buf *out, int64_t id, const struct msg *m)
 {
 	if (frame_put_msg(out, is_partial(m) ? FRAME_PARTIAL : FRAME_ANSWER, (uint64_t)id, m))
-		put_error(out, (uint64_t)id, "too-large", "an answer is larger than a frame may be");
+		encode_error(out, (uint64_t)id, "too-large", "an answer is larger than a frame may be");
 }
 
 static void answer(struct call *c, const struct msg *m)
 {
 	if (peer_may_send(c->peer))
-		encode(stream_out(c->peer->stream), c->id, m);
+		frames_encode(stream_out(c->peer->stream), c->id, m);
+}
+
+void frames_encode_over(struct buf *out, int64_t id, const char *code, const char *text)
+{
+	if (code)
+		encode_error(out, (uint64_t)id, code, text);
+	else
+		frame_put(out, FRAME_END, 0, (uint64_t)id, NULL, 0);
 }
 
 static void over(struct call *c, const char *code, const char *text)
 {
-	if (!peer_may_send(c->peer))
-		return;
-	if (code)
-		put_error(stream_out(c->peer->stream), (uint64_t)c->id, code, text);
-	else
-		frame_put(stream_out(c->peer->stream), FRAME_END, 0, (uint64_t)c->id, NULL, 0);
+	if (peer_may_send(c->peer))
+		frames_encode_over(stream_out(c->peer->stream), c->id, code, text);
 }
 
-static size_t cut(const char *bytes, size_t n, size_t most)
+size_t frames_cut(const char *bytes, size_t n, size_t most)
 {
 	size_t at = 0;
 	while (at < n) {
@@ -117,7 +121,7 @@ static void too_many(struct asker *a, unsigned most)
 	peer_refuse(a->peer, "too-many", "more than %u queries under way", most);
 }
 
-static const struct asker_type frames_asker = {.answer = answer, .over = over, .encode = encode, .cut = cut, .put = put,
+static const struct asker_type frames_asker = {.answer = answer, .over = over, .encode = frames_encode, .cut = frames_cut, .put = put,
     
     .frames = frames, .pass = pass, .want = want, .pending = pending, .too_many = too_many};
 
@@ -163,7 +167,6 @@ static int on_query(struct peer *p, const struct frame *f)
 	struct frame_route route;
 	struct msg *m;
 	const char *why;
-	bool one_way = f->flags & FRAME_ONE_WAY;
 	if (!f->number || f->number > INT64_MAX)
 		return peer_refuse(p, "bad-frame", "a query needs a number from 1 to 2^63-1");
 	if (asker_has_call(&p->asker, (int64_t)f->number))
@@ -173,7 +176,9 @@ static int on_query(struct peer *p, const struct frame *f)
 		return peer_refuse(p, "bad-frame", "query %llu: %s", (unsigned long long)f->number, why);
 	if (r)
 		return r;
-	dispatch(&p->asker, (int64_t)f->number, one_way, m);
+	struct asked asked = {.id = (int64_t)f->number, .one_way = f->flags & FRAME_ONE_WAY, .to = route.to,
+	    .deadline_ms = route.deadline_ms};
+	dispatch(&p->asker, &asked, m);
 	return 0;
 }
 
@@ -193,7 +198,7 @@ static int on_event(struct peer *p, const struct frame *f)
 	if (!channels_put_frame(&p->asker, f, &why))
 		return 0;
 	if (peer_may_send(p))
-		put_error(stream_out(p->stream), 0, "event", why);
+		encode_error(stream_out(p->stream), 0, "event", why);
 	return 0;
 }
 

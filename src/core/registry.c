@@ -206,11 +206,12 @@ static int may_register(struct call *c)
 	return 0;
 }
 
-static void send_query(struct relay *r, const struct buf *frame)
+static int send_query(struct relay *r, const struct buf *frame)
 {
 	struct peer *p = r->owner;
 	if (!p->closing && !p->doomed)
 		buf_put(peer_out(p), frame->data, frame->len);
+	return 0;
 }
 
 static int need_relay(struct peer *p)
@@ -266,7 +267,7 @@ static int run_delete(struct call *c)
 	struct registered *r = find(c->core, c->args[0].text);
 	if (!r)
 		return call_fail(c, "not-found", "no program offers a service named %s", c->args[0].text);
-	if (!asker_trusted(c->asker) && c->asker->uid != r->call->asker->uid)
+	if (!call_trusted(c) && !call_is_of(c, r->call->asker->uid))
 		return call_fail(c, "not-permitted", "service %s belongs to uid %d", r->service.name,
 		    (int)r->call->asker->uid);
 	call_fail(r->call, "deleted", "service %s was deleted", c->args[0].text);

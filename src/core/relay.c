@@ -98,7 +98,7 @@ static int put_query(struct relayed *e, int64_t deadline_ms, struct buf *out)
 {
 	const struct call *c = e->call;
 	struct frame_route route = {.deadline_ms = deadline_ms,
-	    .caller = {.host = c->core->id, .uid = c->asker->uid, .pid = (uint32_t)c->asker->pid, .given = true}};
+	    .caller = c->caller};
 	return frame_put_query(out, c->one_way ? FRAME_ONE_WAY : 0, e->number, &route, c->msg);
 }
 
@@ -117,7 +117,7 @@ static int begin(struct relay *r, struct call *c, int64_t deadline_ms)
 	if (!ret)
 		ret = put_query(e, deadline_ms, &out);
 	if (!ret)
-		r->send(r, &out);
+		ret = r->send(r, &out);
 	buf_release(&out);
 	return ret;
 }
@@ -127,8 +127,10 @@ int relay_run(struct relay *r, struct call *c, int64_t deadline_ms)
 	int e = begin(r, c, deadline_ms ? deadline_ms : RELAY_DEADLINE_MS);
 	if (e == -EMSGSIZE)
 		return call_fail(c, "too-large", "a query has at most %d bytes", FRAME_PAYLOAD_MAX);
+	if (e == -EHOSTUNREACH)
+		return call_fail(c, "unreachable", "it does not say where it can be reached");
 	if (e)
-		return call_fail(c, "failed", "%s", strerror(-e));
+		return call_fail(c, e == -ENOMEM ? "failed" : "unreachable", "%s", strerror(-e));
 	return c->one_way ? CALL_DONE : CALL_LATER;
 }
 
@@ -266,7 +268,7 @@ int relay_take(struct relay *r, const struct frame *f)
 
 /* --- life --- */
 
-void relay_init(struct relay *r, struct core *core, void (*send)(struct relay *r, const struct buf *frame), void *owner)
+void relay_init(struct relay *r, struct core *core, int (*send)(struct relay *r, const struct buf *frame), void *owner)
 {
 	*r = (struct relay){.core = core, .send = send, .owner = owner};
 }

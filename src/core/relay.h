@@ -17,18 +17,18 @@ struct relayed;
 /* Where queries are passed on to. */
 struct relay {
 	struct core *core;
-	void (*send)(struct relay *r, const struct buf *frame);
+	int (*send)(struct relay *r, const struct buf *frame); /* 0 or negative errno */
 	void *owner;
 	struct relayed **slots; /* by the lower 32 bits of their number, less 1 */
 	size_t n, size, vacant; /* slots used; had; the first that is free, + 1 */
 };
 
-void relay_init(struct relay *r, struct core *core, void (*send)(struct relay *r, const struct buf *frame), void *owner);
+void relay_init(struct relay *r, struct core *core, int (*send)(struct relay *r, const struct buf *frame), void *owner);
 /* What is under way ends with this error: of the operations of this owner, or all. */
 void relay_fail(struct relay *r, const void *owner, const char *code, const char *text);
 void relay_release(struct relay *r, const char *code, const char *text);
 
-/* As an operation's run and over. deadline_ms 0: RELAY_DEADLINE_MS. */
+/* As an operation's run and over. deadline_ms 0: RELAY_DEADLINE_MS. What `send` says is wrong: "unreachable". */
 int relay_run(struct relay *r, struct call *c, int64_t deadline_ms);
 void relay_over(struct call *c);
 /* A frame that came back. 0, or -EPROTO: it belongs to nothing that was asked. */

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/links.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/call_life.h"
+#include "core/relay.h"
+#include "core/view.h"
+#include "proto/frame.h"
+
+enum { BUCKETS = 256, PENDING = 16 << 20 };
+static const int64_t IDLE_NS = 30000000000;
+
+/* Another host: what it asks us, and what we have passed on to it. */
+struct link {
+	struct host_id id;
+	struct core *core;
+	struct asker asker;
+	struct relay relay;
+	bool wants;
+	struct link *next;
+};
+
+struct links {
+	struct platform *platform;
+	const struct platform_type *type;
+	struct link *buckets[BUCKETS];
+	uv_idle_t wanting;
+};
+
+/* --- finding --- */
+
+static const struct asker_type link_asker;
+
+static int send_query(struct relay *r, const struct buf *frame);
+
+static struct link **place_of(const struct core *core, const struct host_id *id)
+{
+	struct link **l = &core->links->buckets[id->bytes[0]];
+	while (*l && !host_id_is(&(*l)->id, id))
+		l = &(*l)->next;
+	return l;
+}
+
+static void name_of(const struct link *l, char *ret, size_t n)
+{
+	const struct view_row *row = view_find(l->core, &l->id);
+	char id[HOST_ID_TEXT];
+	host_id_format(&l->id, id);
+	snprintf(ret, n, "host %s", row ? row->name : id);
+}
+
+static struct link *link_to(struct core *core, const struct host_id *id)
+{
+	struct link **at = place_of(core, id), *l = *at;
+	if (l)
+		return l;
+	l = calloc(1, sizeof *l);
+	if (!l)
+		return NULL;
+	*l = (struct link){.id = *id, .core = core};
+	l->asker = (struct asker){.type = &link_asker, .core = core, .role = "client", .roles = ROLE_CLIENT,
+	    .uid = (uid_t)-1, .foreign = true, .entity = ++core->askers};
+	name_of(l, l->asker.address, sizeof l->asker.address);
+	relay_init(&l->relay, core, send_query, l);
+	*at = l;
+	return l;
+}
+
+static struct link *link_of(const struct asker *a)
+{
+	return (struct link *)((char *)(uintptr_t)a - offsetof(struct link, asker));
+}
+
+/* --- what it asks us --- */
+
+static void send_frame(struct link *l, const struct buf *frame)
+{
+	struct links *s = l->core->links;
+	if (!s->platform)
+		return;
+	if (frame->failed || !frame->len || s->type->send(s->platform, &l->id, frame->data, frame->len))
+		l->core->figures.overflows++;
+}
+
+static void answer(struct call *c, const struct msg *m)
+{
+	struct buf out = BUF_INIT;
+	frames_encode(&out, c->id, m);
+	send_frame(link_of(c->asker), &out);
+	buf_release(&out);
+}
+
+static void over(struct call *c, const char *code, const char *text)
+{
+	struct buf out = BUF_INIT;
+	frames_encode_over(&out, c->id, code, text);
+	send_frame(link_of(c->asker), &out);
+	buf_release(&out);
+}
+
+static int send_one(void *data, const struct frame *f)
+{
+	struct call *c = data;
+	struct buf out = BUF_INIT;
+	frame_put(&out, f->kind, 0, (uint64_t)c->id, f->payload, f->n);
+	send_frame(link_of(c->asker), &out);
+	buf_release(&out);
+	return 0;
+}
+
+static void pass(struct call *c, const struct frame *f)
+{
+	send_one(c, f);
+}
+
+static void put_frames(struct call *c, const struct buf *frames)
+{
+	struct frame_cutter cutter = {0};
+	frame_cut(&cutter, frames->data, frames->len, send_one, c);
+	frame_cutter_release(&cutter);
+}
+
+static void put(struct call *c, const char *bytes, size_t n)
+{
+	struct frame_cutter cutter = {0};
+	frame_cut(&cutter, bytes, n, send_one, c);
+	frame_cutter_release(&cutter);
+}
+
+static size_t pending(const struct asker *a)
+{
+	struct links *s = a->core->links;
+	return !s->platform ? 0 : PENDING - s->type->room(s->platform, &link_of(a)->id);
+}
+
+static void too_many(struct asker *a, unsigned most)
+{
+}
+
+static void on_wanting(uv_idle_t *idle)
+{
+	struct core *core = idle->data;
+	uv_idle_stop(idle);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct link *l = core->links->buckets[i]; l; l = l->next)
+			if (l->wants) {
+				l->wants = false;
+				asker_go_on(&l->asker);
+			}
+}
+
+static void want(struct asker *a)
+{
+	link_of(a)->wants = true;
+	uv_idle_start(&a->core->links->wanting, on_wanting);
+}
+
+static const struct asker_type link_asker = {.answer = answer, .over = over, .encode = frames_encode,
+    .cut = frames_cut, .put = put, .frames = put_frames, .pass = pass, .want = want, .pending = pending,
+    .too_many = too_many};
+
+static void on_query(struct link *l, const struct frame *f)
+{
+	struct frame_route route;
+	struct msg *m;
+	const char *why;
+	if (!f->number || f->number > INT64_MAX || asker_has_call(&l->asker, (int64_t)f->number) ||
+	    frame_get_query(f, &route, &m, &why)) {
+		l->core->figures.errors++;
+		return;
+	}
+	struct asked asked = {.id = (int64_t)f->number, .one_way = f->flags & FRAME_ONE_WAY, .to = "",
+	    .deadline_ms = route.deadline_ms, .caller = route.caller};
+	asked.caller.host = l->id;
+	dispatch(&l->asker, &asked, m);
+}
+
+/* --- what the platform says --- */
+
+static void on_received(void *owner, const struct host_id *from, const void *bytes, size_t n)
+{
+	struct core *core = owner;
+	struct frame f;
+	const char *why;
+	struct link *l = link_to(core, from);
+	if (!l || frame_read(bytes, n, &f, &why))
+		core->figures.errors++;
+	else if (f.kind == FRAME_QUERY)
+		on_query(l, &f);
+	else if (f.kind == FRAME_CANCEL)
+		asker_cancel(&l->asker, (int64_t)f.number);
+	else if (relay_take(&l->relay, &f))
+		core->figures.errors++;
+}
+
+static void on_lost(void *owner, const struct host_id *host, int error, const char *why)
+{
+	struct core *core = owner;
+	struct link *l = *place_of(core, host);
+	if (!l)
+		return;
+	relay_fail(&l->relay, NULL, "unreachable", why);
+	asker_drop_calls(&l->asker);
+}
+
+static void on_room(void *owner, const struct host_id *host)
+{
+	struct core *core = owner;
+	struct link *l = *place_of(core, host);
+	if (l)
+		asker_go_on(&l->asker);
+}
+
+static const struct platform_events events = {on_received, on_lost, on_room};
+
+/* --- what we ask --- */
+
+static int send_query(struct relay *r, const struct buf *frame)
+{
+	struct link *l = r->owner;
+	struct links *s = l->core->links;
+	return s->platform ? s->type->send(s->platform, &l->id, frame->data, frame->len) : -ESHUTDOWN;
+}
+
+int links_ask(struct call *c, const char *to, int64_t deadline_ms)
+{
+	const struct view_row *row = view_named(c->core, to);
+	if (!row)
+		return call_fail(c, "not-found", "no host is named %s", to);
+	if (!c->core->links->platform)
+		return call_fail(c, "unreachable", "this daemon has no way to other hosts");
+	struct link *l = link_to(c->core, &row->id);
+	if (!l)
+		return call_fail(c, "failed", "no memory");
+	return relay_run(&l->relay, c, deadline_ms);
+}
+
+int links_accepted(struct core *core, int fd, const void *read, size_t n)
+{
+	struct links *s = core->links;
+	return s->platform && s->type->accepted ? s->type->accepted(s->platform, fd, read, n) : -ENOTSUP;
+}
+
+void links_place(struct core *core, const struct host_id *id, const char *addresses)
+{
+	if (core->links && core->links->platform && !host_id_is(id, &core->id))
+		core->links->type->place(core->links->platform, id, addresses);
+}
+
+/* --- start and end --- */
+
+int links_start(struct core *core, const struct platform_type *type, struct buf *why)
+{
+	core->links = calloc(1, sizeof *core->links);
+	if (!core->links)
+		return -ENOMEM;
+	core->links->type = type;
+	uv_idle_init(core->net.loop, &core->links->wanting);
+	core->links->wanting.data = core;
+	struct platform_options o = {.net = &core->net, .self = core->id, .name = core->name, .idle_ns = IDLE_NS,
+	    .pending_most = PENDING, .events = &events, .owner = core};
+	return type->open(&core->links->platform, &o, why);
+}
+
+void links_stop(struct core *core)
+{
+	struct links *s = core->links;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct link *l = s->buckets[i]; l; l = l->next) {
+			relay_release(&l->relay, "unavailable", "this daemon ends");
+			asker_drop_calls(&l->asker);
+		}
+	if (s->platform)
+		s->type->close(s->platform);
+	s->platform = NULL;
+	uv_close((uv_handle_t *)&s->wanting, NULL);
+}
+
+void links_release(struct core *core)
+{
+	for (size_t i = 0; core->links && i < BUCKETS; i++)
+		while (core->links->buckets[i]) {
+			struct link *l = core->links->buckets[i];
+			core->links->buckets[i] = l->next;
+			free(l);
+		}
+	free(core->links);
+	core->links = NULL;
+}
