@@ -316,7 +316,7 @@ def example():
 
 def test_the_example_of_the_page_is_right():
     client, daemon = example()
-    subscribe = ["channel", {"query": "subscribe", "key": "jobs", "mask": 3}, "", []]
+    subscribe = ["channel", {"query": "subscribe", "channel": "jobs", "mask": 3}, "", []]
     cause = bytes(range(0xf0, 0x100)), 5, 9
     assert list(frames_of(client)) == [(QUERY, 0, 1, (["h2", 1000, []], subscribe)), (CANCEL, 0, 1, None)]
     assert list(frames_of(daemon)) == [(EVENT, 0, 1, (7, 0x18b2b0b4d5a1c800, 1, (bytes(range(16)), 4711, 2), [cause], b"\0\1\xff")),

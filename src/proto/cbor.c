@@ -15,17 +15,21 @@ enum { FOLLOWS = 24, RESERVED = 28, HEAD_MAX = 9, FALSE = 0xf4, TRUE = 0xf5 };
 
 static size_t write_head(uint8_t *to, enum major major, uint64_t u)
 {
-	unsigned width = u < FOLLOWS ? 0 : u <= UINT8_MAX ? 1 : u <= UINT16_MAX ? 2 : u <= UINT32_MAX ? 3 : 4;
-	to[0] = (uint8_t)(major << 5 | (width ? FOLLOWS + width - 1 : u));
-	if (width == 1)
+	if (u < FOLLOWS) {
+		to[0] = (uint8_t)(major << 5 | u);
+		return 1;
+	}
+	unsigned width = u <= UINT8_MAX ? 0 : u <= UINT16_MAX ? 1 : u <= UINT32_MAX ? 2 : 3;
+	to[0] = (uint8_t)(major << 5 | (FOLLOWS + width));
+	if (width == 0)
 		to[1] = (uint8_t)u;
-	else if (width == 2)
+	else if (width == 1)
 		wire_put16(to + 1, (uint16_t)u);
-	else if (width == 3)
+	else if (width == 2)
 		wire_put32(to + 1, (uint32_t)u);
-	else if (width == 4)
+	else
 		wire_put64(to + 1, u);
-	return width ? 1 + ((size_t)1 << (width - 1)) : 1;
+	return 1 + ((size_t)1 << width);
 }
 
 static void put_head(struct buf *out, enum major major, uint64_t u)
@@ -44,6 +48,19 @@ void cbor_put_flag(struct buf *out, bool flag)
 	buf_putc(out, (char)(flag ? TRUE : FALSE));
 }
 
+/* The bytes of a string where they now are; NULL: no memory. */
+static char *put_string(struct buf *out, enum major major, const void *bytes, size_t n)
+{
+	if (!buf_reserve(out, HEAD_MAX + n))
+		return NULL;
+	out->len += write_head((uint8_t *)out->data + out->len, major, n);
+	char *to = out->data + out->len;
+	if (n)
+		memcpy(to, bytes, n);
+	out->len += n;
+	return to;
+}
+
 static void replace_bad(char *s, size_t n)
 {
 	for (size_t i; (i = chars_good(s, n)) < n; s += i + 1, n -= i + 1)
@@ -52,16 +69,14 @@ static void replace_bad(char *s, size_t n)
 
 void cbor_put_text(struct buf *out, const char *s, size_t n)
 {
-	put_head(out, TEXT, n);
-	buf_put(out, s, n);
-	if (!out->failed && n)
-		replace_bad(out->data + out->len - n, n);
+	char *to = put_string(out, TEXT, s, n);
+	if (to)
+		replace_bad(to, n);
 }
 
 void cbor_put_bytes(struct buf *out, const void *bytes, size_t n)
 {
-	put_head(out, BYTES, n);
-	buf_put(out, bytes, n);
+	put_string(out, BYTES, bytes, n);
 }
 
 void cbor_put_array(struct buf *out, size_t n)

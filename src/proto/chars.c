@@ -2,6 +2,7 @@
 #include "proto/chars.h"
 
 #include <stdint.h>
+#include <string.h>
 
 static size_t length_of(unsigned char first)
 {
@@ -35,15 +36,28 @@ size_t chars_one(const char *s, size_t n)
 	return c >= least[length] && has(c) ? length : 0;
 }
 
+/* Eight at once: none below 0x20 (it would borrow), none above 0x7f. */
+static bool eight_plain(const char *s)
+{
+	const uint64_t each = 0x0101010101010101;
+	uint64_t w;
+	memcpy(&w, s, sizeof w);
+	return !((w | (w - 0x20 * each)) & 0x80 * each);
+}
+
+static size_t good_at(const char *s, size_t n)
+{
+	unsigned char u = (unsigned char)*s;
+	if (n >= 8 && eight_plain(s))
+		return 8;
+	return u >= 0x20 && u < 0x80 ? 1 : chars_one(s, n);
+}
+
 size_t chars_good(const char *s, size_t n)
 {
 	size_t i = 0, length;
-	for (; i < n; i += length) {
-		unsigned char u = (unsigned char)s[i];
-		length = u >= 0x20 && u < 0x80 ? 1 : chars_one(s + i, n - i);
-		if (!length)
-			break;
-	}
+	while (i < n && (length = good_at(s + i, n - i)))
+		i += length;
 	return i;
 }
 

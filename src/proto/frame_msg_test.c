@@ -180,7 +180,7 @@ static void messages_come_back(void **state)
 {
 	dice_begin();
 	for (int i = 0; i < 3000; i++) {
-		struct msg *m = dice_message(), *again = NULL;
+		struct msg *m = dice_message(), *again = NULL, *copy = msg_dup(m);
 		struct frame_route route, found = {0};
 		struct buf out = BUF_INIT;
 		const char *why = NULL;
@@ -189,7 +189,8 @@ static void messages_come_back(void **state)
 		assert_int_equal(frame_put_query(&out, 0, dice() | 1, &route, m), 0);
 		struct frame f = the_frame_in(&out);
 		assert_int_equal(frame_get_query(&f, &found, &again, &why), 0);
-		assert_true(same_message(m, again));
+		assert_true(same_message(m, again) && same_message(m, copy));
+		msg_free(copy);
 		assert_memory_equal(&route, &found, sizeof route);
 		assert_int_equal(frame_get_route(&f, &found, &at, &why), 0);
 		msg_free(m);

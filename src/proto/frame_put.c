@@ -62,6 +62,14 @@ static bool too_large(const struct writer *w)
 	return w->items > FRAME_ITEMS_MAX || w->out->len - w->begin > FRAME_HEADER + FRAME_PAYLOAD_MAX;
 }
 
+static bool stands_before(const struct msg *m, const struct msg_field *f)
+{
+	for (const struct msg_field *g = m->fields; g != f; g = g->next)
+		if (*g->name == *f->name && !strcmp(g->name, f->name))
+			return true;
+	return false;
+}
+
 static void put_fields(struct writer *w, const struct msg *m)
 {
 	size_t n = 0;
@@ -74,7 +82,7 @@ static void put_fields(struct writer *w, const struct msg *m)
 	}
 	cbor_put_map(w->out, n);
 	for (const struct msg_field *f = m->fields; f; f = f->next) {
-		if (msg_field(m, f->name) != f)
+		if (stands_before(m, f))
 			refuse(w, -EINVAL);
 		put_name(w, f->name);
 		put_value[f->type](w, f);
