@@ -45,14 +45,6 @@ static struct link **place_of(const struct core *core, const struct host_id *id)
 	return l;
 }
 
-static void name_of(const struct link *l, char *ret, size_t n)
-{
-	const struct view_row *row = view_find(l->core, &l->id);
-	char id[HOST_ID_TEXT];
-	host_id_format(&l->id, id);
-	snprintf(ret, n, "host %s", row ? row->name : id);
-}
-
 static struct link *link_to(struct core *core, const struct host_id *id)
 {
 	struct link **at = place_of(core, id), *l = *at;
@@ -64,7 +56,7 @@ static struct link *link_to(struct core *core, const struct host_id *id)
 	*l = (struct link){.id = *id, .core = core};
 	l->asker = (struct asker){.type = &link_asker, .core = core, .role = "client", .roles = ROLE_CLIENT,
 	    .uid = (uid_t)-1, .foreign = true, .entity = ++core->askers};
-	name_of(l, l->asker.address, sizeof l->asker.address);
+	host_id_format(id, l->asker.address);
 	relay_init(&l->relay, core, send_query, l);
 	*at = l;
 	return l;

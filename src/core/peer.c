@@ -103,6 +103,13 @@ void peer_close(struct peer *p)
 	detach(p);
 }
 
+int peer_let_go(struct peer *p)
+{
+	int fd = stream_let_go(p->stream);
+	detach(p);
+	return fd;
+}
+
 void peer_leave(struct peer *p)
 {
 	if (p->closing)

@@ -8,6 +8,7 @@
 
 #include "core/channels.h"
 #include "core/core.h"
+#include "core/links.h"
 #include "core/relay.h"
 #include "core/speech.h"
 #include "proto/frame.h"
@@ -18,6 +19,8 @@ struct framed {
 	struct frame_cutter cutter;
 	size_t preface; /* bytes of it that came */
 	bool met;	/* its hello came */
+	bool host;	/* and names a host */
+	struct buf first; /* all that came until then: a platform reads it again */
 };
 
 /* --- sending --- */
@@ -152,7 +155,10 @@ static int on_hello(struct peer *p, const struct frame *f)
 	if (r)
 		return r;
 	r = msg_get_int(m, "version", &version) || version < 1;
+	p->framed->host = msg_field(m, "host") || msg_field(m, "id");
 	msg_free(m);
+	if (p->framed->host)
+		return -ECANCELED;
 	if (r)
 		return peer_refuse(p, "bad-version", "a hello needs a version from 1; this side speaks %d", VERSION);
 	p->framed->met = true;
@@ -246,16 +252,39 @@ static size_t take_preface(struct peer *p, const char *bytes, size_t n)
 	return at;
 }
 
+/* Another daemon: it is the platform's. */
+static void hand_over(struct peer *p)
+{
+	struct core *core = p->core;
+	struct buf first = p->framed->first;
+	p->framed->first = (struct buf)BUF_INIT;
+	if (p->asker.uid != (uid_t)-1) {
+		buf_release(&first);
+		peer_refuse(p, "not-permitted", "hosts come by network");
+		return;
+	}
+	int fd = peer_let_go(p);
+	if (fd >= 0)
+		links_accepted(core, fd, first.data, first.len);
+	buf_release(&first);
+}
+
 static void data(struct peer *p, char *bytes, size_t n)
 {
+	if (!p->framed->met)
+		buf_put(&p->framed->first, bytes, n);
 	size_t begin = take_preface(p, bytes, n);
 	if (p->closing || begin == n)
 		return;
 	struct frame_cutter *c = &p->framed->cutter;
 	int r = frame_cut(c, bytes + begin, n - begin, on_frame, p);
+	if (p->framed->met)
+		buf_release(&p->framed->first);
 	if (!r || p->closing)
 		return;
-	if (c->why)
+	if (p->framed->host)
+		hand_over(p);
+	else if (c->why)
 		peer_refuse(p, "bad-frame", "at byte %llu: %s", (unsigned long long)(c->at + FRAME_PREFACE_SIZE), c->why);
 	else
 		peer_refuse(p, "failed", "%s", strerror(-r));
@@ -273,6 +302,7 @@ static void release(struct peer *p)
 {
 	free(p->relay);
 	frame_cutter_release(&p->framed->cutter);
+	buf_release(&p->framed->first);
 	free(p->framed);
 }
 

@@ -14,7 +14,9 @@
 #include "conf/conf.h"
 #include "core/channels.h"
 #include "core/core.h"
+#include "core/links.h"
 #include "core/own_id.h"
+#include "core/view.h"
 #include "daemon/check.h"
 #include "os/clock.h"
 #include "os/lock.h"
@@ -49,7 +51,7 @@ static const struct op daemon_ops[] = {
     {NULL},
 };
 static const struct service daemon_service = {.name = "daemon", .doc = "the daemon itself", .ops = daemon_ops};
-static const struct service *const services[] = {&registry_service, &channel_service, &health_service,
+static const struct service *const services[] = {&host_service, &registry_service, &channel_service, &health_service,
     &daemon_service, NULL};
 
 /* --- from configuration to what the floors want --- */
@@ -84,7 +86,7 @@ static struct health_options options_of(const struct conf *c, char **masters)
 {
 	struct health_options o = {.name = c->name, .state_directory = d.state,
 	    .masters = (const char *const *)masters, .send_ns = c->node.send_ns,
-	    .exposed = conf_is_exposed(c), .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
+	    .listens = c->listen.n ? c->listen.v[0].port : 0, .exposed = conf_is_exposed(c), .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
 	    .nodes_max = (unsigned)c->limits.nodes, .monitors_max = (unsigned)c->limits.monitors_per_node,
 	    .rules_of = rules_of,
 	    .history_options = {.path = d.history_path, .keep_ns = c->history.keep_ns,
@@ -276,6 +278,7 @@ static void stop(void)
 	log_event(LOG_NOTICE, "daemon", "ends");
 	stop_listening();
 	health_stop(&d.health);
+	links_stop(&d.core);
 	core_stop(&d.core);
 	uv_close((uv_handle_t *)&d.term, NULL);
 	uv_close((uv_handle_t *)&d.interrupt, NULL);
@@ -406,6 +409,10 @@ static int serve(struct buf *why)
 	if (!r)
 		r = core_start(&d.core, &d.loop, &id, d.conf->name, services, &limits);
 	if (!r)
+		r = links_start(&d.core, &platform_direct, why);
+	if (!r)
+		r = view_start(&d.core, "");
+	if (!r)
 		r = health_start(&d.health, &d.core, &o);
 	free_list(masters);
 	watch_sources();
@@ -425,6 +432,8 @@ static int serve(struct buf *why)
 
 static void release(void)
 {
+	view_stop(&d.core);
+	links_release(&d.core);
 	health_release(&d.health);
 	lock_drop(d.state, d.state_lock);
 	lock_drop(d.runtime, d.runtime_lock);

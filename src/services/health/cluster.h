@@ -13,6 +13,7 @@
 #include "base/config.h"
 #include "base/names.h"
 #include "base/value.h"
+#include "proto/id.h"
 #include "heartbeat/step.h"
 #include "history/history.h"
 
@@ -62,6 +63,7 @@ struct node {
 	const char *transport; /* of beats: "urgent", "in-band", "none", "local" */
 	bool wants_beats;
 	int64_t awake_ns; /* monotonic: when it, or this daemon, last stood still: no monitor is blamed for that */
+	struct host_id host; /* as it said; of none until then */
 	int64_t boot;
 	int64_t send_ns; /* how often it sends; on top of a monitor's period until late */
 	bool on_request;

@@ -28,6 +28,7 @@ struct health_options {
 	bool on_request;	    /* to masters only what they ask for */
 	bool history;
 	struct history_options history_options;
+	int listens; /* the port where other hosts find this one; 0: none */
 	bool exposed; /* plain TCP to other hosts is allowed */
 	unsigned nodes_max, monitors_max;
 	/* How a node is watched; interval_ns 0: not. */
@@ -83,6 +84,17 @@ static inline struct health *health_of(const struct core *core)
 {
 	return core->context;
 }
+
+/* --- spread.c: the view of all hosts, over the links --- */
+enum { SPREAD_QUERY = INT32_MAX - 1 };
+void spread_start(struct health *h);
+void spread_announce(struct uplink *u);
+void spread_take(struct uplink *u, const struct msg *m);
+void spread_state(struct health *h, const struct node *n);
+void spread_forget(struct health *h, const struct node *n);
+int query_host_announce(struct call *c);
+/* master.c: the node that is registered on this connection, or NULL. */
+struct node *master_node_of(const struct peer *p);
 
 /* --- period.c: one period comes in, everyone who waits is told --- */
 struct period {

@@ -30,6 +30,12 @@ struct link {
 	unsigned n;
 };
 
+struct node *master_node_of(const struct peer *p)
+{
+	const struct link *l = p->owner;
+	return l ? l->node : NULL;
+}
+
 static void link_free(struct link *l)
 {
 	if (l)

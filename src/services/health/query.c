@@ -270,6 +270,7 @@ int query_node_forget(struct call *c)
 	if (r)
 		return call_fail(c, "failed", "%s", strerror(-r));
 	event_put(h, "node-forgotten", n->name, NULL, "by %s", c->asker->address);
+	spread_forget(h, n);
 	watch_forget(h, n);
 	subscribe_forget(h, n);
 	master_tick(h); /* no ack is due to it any more */

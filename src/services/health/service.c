@@ -45,6 +45,9 @@ const struct op health_ops[] = {
 	    {"machine", OP_TEXT, "for people"}, {"processors", OP_INTEGER, "for people"},
 	    {"memory", OP_INTEGER, "bytes, for people"}, {"version", OP_TEXT, "of its daemon"}},
 	.run = query_node_register},
+    {"host", "announce", "a node says which host it is on", OP_READS, ROLE_NODE,
+	.args = {{"host", OP_TEXT, "its id", .required = true}, {"port", OP_INTEGER, "where it listens; 0: nowhere"}},
+	.run = query_host_announce},
     {"config", "get", "what monitors measure", OP_READS, ROLE_CLIENT, .args = {NODE, MONITOR, METRIC},
 	.run = query_config_get, .more = query_monitor_get_more, .over = query_walk_over},
     {"config", "announce", "a node tells which config a monitor of its has", OP_READS, ROLE_NODE,
@@ -235,6 +238,7 @@ int health_start(struct health *h, struct core *core, const struct health_option
 	core->net.before_output = sync_registry;
 	core->net.before_data = h;
 	self_facts(h->cluster.self);
+	spread_start(h);
 	uv_async_init(core->net.loop, &h->history_wake, on_news);
 	uv_timer_init(core->net.loop, &h->second);
 	h->history_wake.data = h->second.data = h;

@@ -458,6 +458,7 @@ static void on_registered(struct uplink *u)
 	    replaced ? ", on a new connection: the one before was silent" : "");
 	mind_silence(u);
 	cursors_register(u);
+	spread_announce(u);
 	if (h->options.send_ns && !h->options.on_request)
 		uv_timer_start(&u->send, on_send, (uint64_t)(h->options.send_ns / MS), (uint64_t)(h->options.send_ns / MS));
 }
@@ -491,6 +492,8 @@ static int on_answer(struct peer *p, const struct msg *m)
 	if (is_old(u, p))
 		return 0;
 	msg_get_int(m, "answer", &id);
+	if (id == SPREAD_QUERY)
+		return 0; /* a master that knows no hosts has none to tell */
 	if (!strcmp(m->name, "error"))
 		on_error(u, m);
 	else if (!strcmp(m->name, "config"))
@@ -517,6 +520,8 @@ static int on_stanza(struct peer *p, const struct msg *m)
 		on_error(u, m);
 	else if (!strcmp(m->name, "master"))
 		on_ack(u, m);
+	else if (!is_old(u, p) && (!strcmp(m->name, "host") || !strcmp(m->name, "hosts")))
+		spread_take(u, m);
 	return 0;
 }
 

@@ -34,6 +34,7 @@ static struct step_rules rules_of(const struct health *h, const struct node *n)
 static void tell(struct health *h, struct node *n)
 {
 	n->since_ns = clock_wall_ns();
+	spread_state(h, n);
 	event_put(h, event_kinds[n->step.state], n->name, NULL, "%s", step_reason_text(n->step.reason));
 }
 

@@ -87,6 +87,10 @@ static const struct msg *first_unset(const struct msg *operation, const struct m
 static int take_word(const struct msg *operation, struct msg *query, const char *word)
 {
 	const char *equals = strchr(word, '=');
+	if (!strncmp(word, "to=", 3)) { /* of every operation: the host that is asked */
+		msg_set(query, "to", word + 3);
+		return 0;
+	}
 	const struct msg *named = equals ? argument(operation, word, (size_t)(equals - word)) : NULL;
 	const struct msg *a = named ? named : first_unset(operation, query);
 	if (!a) {
@@ -303,10 +307,10 @@ int operation_help(struct vigia *v, const char *name)
 		printf(msg_get_flag(a, "required") ? " %s" : " [%s]", msg_get(a, "name", ""));
 	printf("\n\n  %s%s\n", msg_get(operation, "doc", ""),
 	    msg_get_flag(operation, "streams") ? "; goes on until it is ended" : "");
-	if (operation->children)
-		puts("\nArguments, as NAME=VALUE or in this order");
+	puts("\nArguments, as NAME=VALUE or in this order");
 	for (const struct msg *a = operation->children; a; a = a->next)
 		put_argument(a);
+	puts("  to=HOST                    the host that is asked, by name or id; else the daemon's own");
 	printf("\nOf the service %s, on %s.\n", msg_get(operation, "service", ""), vigia_self(v));
 	msg_free(operation);
 	return DONE;

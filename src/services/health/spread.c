@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The view of all hosts (core/view.h) goes over the standing links: a node tells its master which host it is on, the
+ * master tells the newcomer of all in one stanza, and everybody of each change in one.
+ *
+ * What a node says of itself is its name, which registration has proven, its id, and the port it listens on; its address is
+ * where it comes from. Rows that come down are the master's word.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/view.h"
+#include "os/clock.h"
+#include "services/health/health.h"
+#include "services/health/uplink.h"
+
+/* --- the node's side --- */
+
+void spread_announce(struct uplink *u)
+{
+	char id[HOST_ID_TEXT];
+	struct health *h = u->health;
+	struct msg *m = msg_new("host");
+	if (!m)
+		return;
+	host_id_format(&h->core->id, id);
+	msg_set(m, "query", "announce");
+	msg_set_int(m, "id", SPREAD_QUERY);
+	msg_set(m, "host", id);
+	if (h->options.listens)
+		msg_set_int(m, "port", h->options.listens);
+	peer_send(u->peer, m);
+}
+
+/* The master's own row says no address: where we reach it is known here. */
+static void take_row(struct uplink *u, const struct msg *m)
+{
+	struct view_row row;
+	if (view_get(m, &row))
+		return;
+	if (!*row.addresses && !strcmp(row.name, u->master))
+		snprintf(row.addresses, sizeof row.addresses, "%s", u->address);
+	view_take(u->health->core, &row);
+}
+
+void spread_take(struct uplink *u, const struct msg *m)
+{
+	if (!strcmp(m->name, "host"))
+		take_row(u, m);
+	for (const struct msg *k = m->children; k; k = k->next)
+		take_row(u, k);
+}
+
+/* --- the master's side --- */
+
+static void put_row(void *data, const struct view_row *row)
+{
+	view_put(msg_child(data, "host"), row);
+}
+
+static void send_all(struct health *h, struct peer *p)
+{
+	struct msg *m = msg_new("hosts");
+	if (!m)
+		return;
+	view_each(h->core, true, put_row, m);
+	peer_send(p, m);
+}
+
+static void on_change(void *data, const struct view_row *row)
+{
+	struct health *h = data;
+	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
+		struct node *n = h->cluster.nodes.things[i];
+		if (!n->link || host_id_is_none(&n->host) || host_id_is(&n->host, &row->id))
+			continue;
+		struct msg *m = msg_new("host");
+		if (m)
+			view_put(m, row);
+		peer_send(n->link, m);
+	}
+}
+
+void spread_start(struct health *h)
+{
+	view_watch(h->core, on_change, h);
+}
+
+static void place_of(const struct peer *p, int64_t port, char *ret, size_t n)
+{
+	const char *colon = strrchr(p->asker.address, ':');
+	*ret = '\0';
+	if (port > 0 && port < 65536 && colon)
+		snprintf(ret, n, "%.*s:%d", (int)(colon - p->asker.address), p->asker.address, (int)port);
+}
+
+int query_host_announce(struct call *c)
+{
+	struct health *h = health_of(c->core);
+	struct node *n = master_node_of(c->peer);
+	struct view_row row = {.state = VIEW_UP, .revision = clock_wall_ns()};
+	if (!n)
+		return call_fail(c, "bad-stanza", "register first");
+	if (host_id_parse(c->args[0].text, &row.id) || host_id_is(&row.id, &c->core->id))
+		return call_fail(c, "bad-argument", "host: 32 hexadecimal digits, and not this master's own");
+	snprintf(row.name, sizeof row.name, "%s", n->name);
+	place_of(c->peer, c->args[1].number, row.addresses, sizeof row.addresses);
+	n->host = row.id;
+	int r = view_take(h->core, &row);
+	if (r < 0)
+		return call_fail(c, "failed", "%s", strerror(-r));
+	send_all(h, c->peer);
+	return CALL_DONE;
+}
+
+/* A host that is late or busy is up: who is down is known for sure. */
+void spread_state(struct health *h, const struct node *n)
+{
+	if (host_id_is_none(&n->host))
+		return;
+	if (n->step.state == STEP_DOWN)
+		view_state(h->core, &n->host, VIEW_DOWN);
+	else if (n->step.state == STEP_LEFT)
+		view_state(h->core, &n->host, VIEW_LEFT);
+	else
+		view_state(h->core, &n->host, VIEW_UP);
+}
+
+void spread_forget(struct health *h, const struct node *n)
+{
+	if (!host_id_is_none(&n->host))
+		view_state(h->core, &n->host, VIEW_REMOVED);
+}
