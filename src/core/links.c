@@ -11,7 +11,7 @@
 #include "core/view.h"
 #include "proto/frame.h"
 
-enum { BUCKETS = 256, PENDING = 16 << 20 };
+enum { BUCKETS = 256, PENDING = 16 << 20, ENOUGH = 1 << 20 };
 static const int64_t IDLE_NS = 30000000000;
 
 /* Another host: what it asks us, and what we have passed on to it. */
@@ -69,11 +69,15 @@ static struct link *link_of(const struct asker *a)
 
 /* --- what it asks us --- */
 
+static void want(struct asker *a);
+
+/* What was sent is taken for gone at the next turn, unless too much waits: then `room` comes. */
 static void send_frame(struct link *l, const struct buf *frame)
 {
 	struct links *s = l->core->links;
 	if (!s->platform)
 		return;
+	want(&l->asker);
 	if (frame->failed || !frame->len || s->type->send(s->platform, &l->id, frame->data, frame->len))
 		l->core->figures.overflows++;
 }
@@ -141,7 +145,8 @@ static void on_wanting(uv_idle_t *idle)
 		for (struct link *l = core->links->buckets[i]; l; l = l->next)
 			if (l->wants) {
 				l->wants = false;
-				asker_go_on(&l->asker);
+				if (pending(&l->asker) < ENOUGH)
+					asker_go_on(&l->asker);
 			}
 }
 

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several hosts, each a daemon: they have one view, and ask each other directly, whether a master lives or not."""
+import json
+import signal
+import socket
+import time
+
+import pytest
+
+from cluster import wait_for
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def operations(d, *words):
+    return json.loads(d.vigia(*words, "--json").stdout or "[]")
+
+
+class Hosts(dict):
+    """By name; h1 is the master of all."""
+
+    def __init__(self, daemon, n):
+        master = free_port()
+        for i in range(1, n + 1):
+            port = master if i == 1 else free_port()
+            up = "" if i == 1 else f'node {{ masters = {{"127.0.0.1:{master}"}} }}\n'
+            conf = f'listen = {{"127.0.0.1:{port}"}}\n{up}monitor host {{ enabled = false }}\ndefault_monitors = false\n'
+            self[f"h{i}"] = daemon(conf, f"h{i}")
+        self.wait_until_one_view(up=n)
+
+    def views(self):
+        return [{h["name"]: (h["id"], h["state"]) for h in operations(d, "host.list")}
+                for d in self.values() if d.process.poll() is None]
+
+    def wait_until_one_view(self, up, timeout=20):
+        def agree():
+            first, *others = self.views()
+            return all(o == first for o in others) and [s for _, s in first.values()].count("up") == up and first
+        return wait_for(agree, timeout, f"one view with {up} hosts up")
+
+
+@pytest.fixture
+def hosts(daemon):
+    return lambda n: Hosts(daemon, n)
+
+
+def test_all_have_one_view(hosts):
+    h = hosts(4)
+    assert sorted(h.wait_until_one_view(up=4)) == ["h1", "h2", "h3", "h4"]
+    assert operations(h["h2"], "host.find", "h3")[0]["id"] == operations(h["h3"], "host.info")[0]["id"]
+
+
+def test_a_host_that_dies_stays_listed_and_comes_back_as_itself(hosts):
+    h = hosts(3)
+    before = h.wait_until_one_view(up=3)["h3"][0]
+    h["h3"].kill()
+    view = h.wait_until_one_view(up=2)
+    assert view["h3"][0] == before and view["h3"][1] in ("down", "left")
+    h["h3"].start()
+    assert h.wait_until_one_view(up=3)["h3"][0] == before
+
+
+def test_a_host_that_is_forgotten_is_in_no_view(hosts):
+    h = hosts(3)
+    h["h3"].stop()
+    h.wait_until_one_view(up=2)
+    h["h1"].vigia("forget", "h3")
+    wait_for(lambda: [sorted(v) for v in h.views()] == [["h1", "h2"]] * 2, 10, "no h3 anywhere")
+
+
+def test_the_channel_of_hosts_tells_of_each_change(hosts):
+    h = hosts(3)
+    with h["h2"].client() as c:
+        changes = iter(c.ask("channel", "subscribe", channel="hosts"))
+        next(changes)
+        h["h3"].kill()
+        event = next(changes)
+        assert event.get("tag") == "4"
+    h["h3"].start()
+    h.wait_until_one_view(up=3)
+
+
+def test_hosts_ask_each_other_with_every_master_dead(hosts):
+    h = hosts(3)
+    name = lambda: operations(h["h2"], "host.info", "to=h3")[0]["name"]
+    assert name() == "h3"
+    h["h1"].kill()
+    assert name() == "h3"
+    with h["h2"].client() as c:
+        events = iter(c.ask("channel", "subscribe", channel="hosts", after=0, to="h3"))
+        assert next(events).get("key") == "hosts" and next(events).name == "event"
+    p = h["h2"].vigia("host.info", "to=h1", check=False)
+    assert p.returncode == 1 and "no vigiad answers at 127.0.0.1" in p.stderr
+
+
+def test_a_name_or_an_id_will_do_and_who_is_not_there_is_said(hosts):
+    h = hosts(2)
+    id = operations(h["h1"], "host.find", "h2")[0]["id"]
+    assert operations(h["h1"], "host.info", f"to={id}")[0]["name"] == "h2"
+    assert operations(h["h2"], "host.info", "to=h2")[0]["name"] == "h2", "oneself as well"
+    assert "no host is named h9" in h["h1"].vigia("host.info", "to=h9", check=False).stderr
+
+
+@pytest.mark.parametrize("words", [["channel.create", "x"], ["channel.put", "hosts", "1", "x"], ["channel.delete", "hosts"],
+                                   ["master.reload"], ["node.forget", "h1"], ["service.delete", "counter"]])
+def test_what_changes_anything_is_not_for_other_hosts(hosts, words):
+    h = hosts(2)
+    p = h["h1"].vigia(*words, "to=h2", check=False)
+    assert p.returncode == 1 and "not for other hosts" in p.stderr
+
+
+def test_a_host_that_dies_in_mid_call_ends_the_call(hosts):
+    h = hosts(3)
+    with h["h2"].client() as c:
+        waiting = c.ask("service", "get", service="channel", to="h3")
+        wait_for(lambda: operations(h["h2"], "host.info", "to=h3"), 5)
+        h["h3"].kill()
+        begun = time.monotonic()
+        with pytest.raises(Exception, match="h3|host|unreachable|connection"):
+            waiting.all(15)
+        assert time.monotonic() - begun < 5
+
+
+def test_a_host_that_stands_still_ends_calls_at_their_deadline(hosts):
+    h = hosts(3)
+    assert operations(h["h2"], "host.info", "to=h3")
+    h["h3"].kill(signal.SIGSTOP)
+    try:
+        with h["h2"].client() as c:
+            begun = time.monotonic()
+            with pytest.raises(Exception, match="did not answer in time"):
+                c.ask("host", "info", to="h3").all(20)
+            assert 8 < time.monotonic() - begun < 15
+    finally:
+        h["h3"].kill(signal.SIGCONT)
+    assert operations(h["h2"], "host.info", "to=h3")
