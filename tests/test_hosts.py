@@ -86,38 +86,38 @@ def test_the_channel_of_hosts_tells_of_each_change(hosts):
 
 def test_hosts_ask_each_other_with_every_master_dead(hosts):
     h = hosts(3)
-    name = lambda: operations(h["h2"], "host.info", "to=h3")[0]["name"]
+    name = lambda: operations(h["h2"], "host.info", "at=h3")[0]["name"]
     assert name() == "h3"
     h["h1"].kill()
     assert name() == "h3"
     with h["h2"].client() as c:
-        events = iter(c.ask("channel", "subscribe", channel="hosts", after=0, to="h3"))
+        events = iter(c.ask("channel", "subscribe", channel="hosts", after=0, at="h3"))
         assert next(events).get("key") == "hosts" and next(events).name == "event"
-    p = h["h2"].vigia("host.info", "to=h1", check=False)
+    p = h["h2"].vigia("host.info", "at=h1", check=False)
     assert p.returncode == 1 and "no vigiad answers at 127.0.0.1" in p.stderr
 
 
 def test_a_name_or_an_id_will_do_and_who_is_not_there_is_said(hosts):
     h = hosts(2)
     id = operations(h["h1"], "host.find", "h2")[0]["id"]
-    assert operations(h["h1"], "host.info", f"to={id}")[0]["name"] == "h2"
-    assert operations(h["h2"], "host.info", "to=h2")[0]["name"] == "h2", "oneself as well"
-    assert "no host is named h9" in h["h1"].vigia("host.info", "to=h9", check=False).stderr
+    assert operations(h["h1"], "host.info", f"at={id}")[0]["name"] == "h2"
+    assert operations(h["h2"], "host.info", "at=h2")[0]["name"] == "h2", "oneself as well"
+    assert "no host is named h9" in h["h1"].vigia("host.info", "at=h9", check=False).stderr
 
 
 @pytest.mark.parametrize("words", [["channel.create", "x"], ["channel.put", "hosts", "1", "x"], ["channel.delete", "hosts"],
                                    ["master.reload"], ["node.forget", "h1"], ["service.delete", "counter"]])
 def test_what_changes_anything_is_not_for_other_hosts(hosts, words):
     h = hosts(2)
-    p = h["h1"].vigia(*words, "to=h2", check=False)
+    p = h["h1"].vigia(*words, "at=h2", check=False)
     assert p.returncode == 1 and "not for other hosts" in p.stderr
 
 
 def test_a_host_that_dies_in_mid_call_ends_the_call(hosts):
     h = hosts(3)
     with h["h2"].client() as c:
-        waiting = c.ask("service", "get", service="channel", to="h3")
-        wait_for(lambda: operations(h["h2"], "host.info", "to=h3"), 5)
+        waiting = c.ask("service", "get", service="channel", at="h3")
+        wait_for(lambda: operations(h["h2"], "host.info", "at=h3"), 5)
         h["h3"].kill()
         begun = time.monotonic()
         with pytest.raises(Exception, match="h3|host|unreachable|connection"):
@@ -127,14 +127,14 @@ def test_a_host_that_dies_in_mid_call_ends_the_call(hosts):
 
 def test_a_host_that_stands_still_ends_calls_at_their_deadline(hosts):
     h = hosts(3)
-    assert operations(h["h2"], "host.info", "to=h3")
+    assert operations(h["h2"], "host.info", "at=h3")
     h["h3"].kill(signal.SIGSTOP)
     try:
         with h["h2"].client() as c:
             begun = time.monotonic()
             with pytest.raises(Exception, match="did not answer in time"):
-                c.ask("host", "info", to="h3").all(20)
+                c.ask("host", "info", at="h3").all(20)
             assert 8 < time.monotonic() - begun < 15
     finally:
         h["h3"].kill(signal.SIGCONT)
-    assert operations(h["h2"], "host.info", "to=h3")
+    assert operations(h["h2"], "host.info", "at=h3")

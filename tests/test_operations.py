@@ -187,7 +187,7 @@ def test_a_deleted_channel_tells_its_subscribers(daemon, stranger):
     d.vigia("channel.delete", FROM_NOW)
     out, err = reader.communicate(timeout=5)
     assert out == "1 1 a\n" and "deleted: channel live was deleted" in err
-    assert operations(d, "channel.list") == []
+    assert operations(d, "channel.list", FROM_NOW) == []
 
 
 # ------------------------------------------------------------------------------------------- services of programs

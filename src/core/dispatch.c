@@ -152,7 +152,7 @@ static bool has_arg(const struct op *op, const char *name)
 	for (int i = 0; i < OP_ARGS_MAX && op->args[i].name; i++)
 		if (!strcmp(op->args[i].name, name))
 			return true;
-	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "to");
+	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "at");
 }
 
 static int refuse_unknown_args(struct call *c)

@@ -166,7 +166,7 @@ static void take_query(struct peer *p, int64_t id, const struct msg *query)
 {
 	struct msg *copy = msg_dup(query);
 	if (copy)
-		dispatch(&p->asker, &(struct asked){.id = id, .to = msg_get(copy, "to", "")}, copy);
+		dispatch(&p->asker, &(struct asked){.id = id, .to = msg_get(copy, "at", "")}, copy);
 	else
 		peer_error(p, "failed", "no memory");
 }

@@ -121,11 +121,16 @@ static bool read_type(const char *name, enum op_type *ret)
 	return false;
 }
 
+static bool is_reserved(const char *name)
+{
+	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "answer") || !strcmp(name, "at");
+}
+
 static int read_arg(struct call *c, const struct msg *m, struct op_arg *ret)
 {
 	*ret = (struct op_arg){.name = msg_get(m, "name", ""), .doc = msg_get(m, "doc", ""),
 	    .required = msg_get_flag(m, "required")};
-	if (!*ret->name || !strcmp(ret->name, "query") || !strcmp(ret->name, "id") || !strcmp(ret->name, "answer"))
+	if (!chars_are_name(ret->name, strlen(ret->name)) || is_reserved(ret->name))
 		return call_fail(c, "bad-argument", "service.register: an argument can't be named \"%s\"", ret->name);
 	if (!read_type(msg_get(m, "type", "text"), &ret->type))
 		return call_fail(c, "bad-argument", "service.register: argument %s: no type is named %.40s", ret->name,

@@ -209,6 +209,7 @@ int query_node_register(struct call *c)
 		if (*secret)
 			msg_set(m, "secret", secret);
 		put_rules(m, h, n, l->transport);
+		msg_set_flag(m, "hosts", true);
 	}
 	call_send(c, m);
 	put_positions(c, n);

@@ -437,6 +437,7 @@ static void on_node(struct uplink *u, const struct msg *m)
 	if (*msg_get(m, "secret", ""))
 		write_secret(u, msg_get(m, "secret", ""));
 	take_rules(u, m);
+	u->keeps_hosts = msg_get_flag(m, "hosts");
 }
 
 static void on_send(uv_timer_t *timer)
@@ -458,7 +459,8 @@ static void on_registered(struct uplink *u)
 	    replaced ? ", on a new connection: the one before was silent" : "");
 	mind_silence(u);
 	cursors_register(u);
-	spread_announce(u);
+	if (u->keeps_hosts)
+		spread_announce(u);
 	if (h->options.send_ns && !h->options.on_request)
 		uv_timer_start(&u->send, on_send, (uint64_t)(h->options.send_ns / MS), (uint64_t)(h->options.send_ns / MS));
 }
@@ -492,8 +494,8 @@ static int on_answer(struct peer *p, const struct msg *m)
 	if (is_old(u, p))
 		return 0;
 	msg_get_int(m, "answer", &id);
-	if (id == SPREAD_QUERY)
-		return 0; /* a master that knows no hosts has none to tell */
+	if (id == SPREAD_QUERY && strcmp(m->name, "error"))
+		return 0;
 	if (!strcmp(m->name, "error"))
 		on_error(u, m);
 	else if (!strcmp(m->name, "config"))

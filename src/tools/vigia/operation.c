@@ -87,8 +87,8 @@ static const struct msg *first_unset(const struct msg *operation, const struct m
 static int take_word(const struct msg *operation, struct msg *query, const char *word)
 {
 	const char *equals = strchr(word, '=');
-	if (!strncmp(word, "to=", 3)) { /* of every operation: the host that is asked */
-		msg_set(query, "to", word + 3);
+	if (!strncmp(word, "at=", 3)) { /* of every operation: the host that is asked */
+		msg_set(query, "at", word + 3);
 		return 0;
 	}
 	const struct msg *named = equals ? argument(operation, word, (size_t)(equals - word)) : NULL;
@@ -310,7 +310,7 @@ int operation_help(struct vigia *v, const char *name)
 	puts("\nArguments, as NAME=VALUE or in this order");
 	for (const struct msg *a = operation->children; a; a = a->next)
 		put_argument(a);
-	puts("  to=HOST                    the host that is asked, by name or id; else the daemon's own");
+	puts("  at=HOST                    the host that is asked, by name or id; else the daemon's own");
 	printf("\nOf the service %s, on %s.\n", msg_get(operation, "service", ""), vigia_self(v));
 	msg_free(operation);
 	return DONE;
