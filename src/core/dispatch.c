@@ -61,6 +61,7 @@ static const char *const type_forms[] = {
     [OP_TIME] = "a time in nanoseconds since 1970",
     [OP_FLAG] = "yes or no",
     [OP_BYTES] = "bytes, in XML as base64",
+    [OP_WORDS] = "words",
 };
 
 enum { DURATION_MAX_MS = 1000LL * 3600 * 24 * 365 };
@@ -107,6 +108,20 @@ static int take_bytes(const struct op_arg *arg, const struct msg *query, union o
 	return msg_get_bytes(query, arg->name, &ret->bytes, &ret->n);
 }
 
+static const struct msg *first_word(const struct msg *query, const char *name)
+{
+	const struct msg *k = query->children;
+	while (k && strcmp(k->name, name))
+		k = k->next;
+	return k;
+}
+
+static int take_words(const struct op_arg *arg, const struct msg *query, union op_value *ret)
+{
+	ret->words = first_word(query, arg->name);
+	return 0;
+}
+
 static int (*const takes[])(const struct op_arg *, const struct msg *, union op_value *) = {
     [OP_NAME] = take_text,
     [OP_PATTERN] = take_text,
@@ -116,6 +131,7 @@ static int (*const takes[])(const struct op_arg *, const struct msg *, union op_
     [OP_TIME] = take_number,
     [OP_FLAG] = take_flag,
     [OP_BYTES] = take_bytes,
+    [OP_WORDS] = take_words,
 };
 
 static union op_value absent(const struct op_arg *arg)
@@ -124,16 +140,21 @@ static union op_value absent(const struct op_arg *arg)
 		return (union op_value){.text = "*"};
 	if (arg->type == OP_NAME || arg->type == OP_TEXT)
 		return (union op_value){.text = ""};
-	if (arg->type == OP_BYTES)
+	if (arg->type == OP_BYTES || arg->type == OP_WORDS)
 		return (union op_value){.n = 0};
 	return (union op_value){.number = arg->fallback};
+}
+
+static bool is_said(const struct call *c, const struct op_arg *arg)
+{
+	return arg->type == OP_WORDS ? first_word(c->msg, arg->name) != NULL : msg_field(c->msg, arg->name) != NULL;
 }
 
 static int take_args(struct call *c)
 {
 	const struct op_arg *arg = c->op->args;
 	for (int i = 0; i < OP_ARGS_MAX && arg[i].name; i++) {
-		if (!msg_field(c->msg, arg[i].name)) {
+		if (!is_said(c, &arg[i])) {
 			if (arg[i].required)
 				return call_fail(c, "bad-argument", "%s.%s needs %s: %s", c->op->noun, c->op->verb,
 				    arg[i].name, arg[i].doc);
@@ -171,7 +192,7 @@ static int permitted(struct call *c)
 	const struct op *op = c->op;
 	if (!(op->roles & c->asker->roles))
 		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->asker->role);
-	if ((op->flags & (OP_CHANGES | OP_ACTS)) && c->asker->foreign)
+	if ((op->flags & (OP_CHANGES | OP_ACTS | OP_PRIVATE)) && c->asker->foreign)
 		return call_fail(c, "not-permitted", "%s.%s is not for other hosts", op->noun, op->verb);
 	if ((op->flags & OP_CHANGES) && !call_trusted(c))
 		return call_fail(c, "not-permitted",

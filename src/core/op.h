@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct call;
+struct msg;
 
 enum op_type {
 	OP_NAME,     /* a node, monitor or metric */
@@ -22,6 +23,7 @@ enum op_type {
 	OP_TIME,     /* ns since 1970 */
 	OP_FLAG,
 	OP_BYTES,    /* opaque; in XML base64 */
+	OP_WORDS,    /* children with the argument's name, in order, their texts the words */
 };
 
 struct op_arg {
@@ -36,6 +38,7 @@ enum op_flags {
 	OP_READS = 0,
 	OP_CHANGES = 1, /* only for the daemon's own user and root, on its own socket */
 	OP_STREAMS = 2, /* goes on until cancelled */
+	OP_PRIVATE = 8, /* not from other hosts */
 	OP_ACTS = 4,	/* changes what is the caller's own: the operation itself checks whose. Not from other hosts */
 };
 
@@ -66,6 +69,7 @@ union op_value {
 		const uint8_t *bytes;
 		size_t n;
 	};
+	const struct msg *words; /* the first; NULL: none */
 };
 
 #endif

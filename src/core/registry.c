@@ -20,6 +20,7 @@ static const char *const types[] = {
     [OP_TIME] = "time",
     [OP_FLAG] = "flag",
     [OP_BYTES] = "bytes",
+    [OP_WORDS] = "words",
 };
 
 static bool is_number(enum op_type type)

@@ -62,6 +62,11 @@ void vigia_set_bytes(struct vigia_message *m, const char *argument, const void *
 	msg_set_bytes(in(m), argument, bytes, n);
 }
 
+void vigia_add_word(struct vigia_message *m, const char *argument, const char *word)
+{
+	msg_text(msg_child(in(m), argument), word, strlen(word));
+}
+
 const char *vigia_name(const struct vigia_message *m)
 {
 	return in_const(m)->name;

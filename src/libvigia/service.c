@@ -38,6 +38,7 @@ static const char *const types[] = {
     [VIGIA_TIME] = "time",
     [VIGIA_FLAG] = "flag",
     [VIGIA_BYTES] = "bytes",
+    [VIGIA_WORDS] = "words",
 };
 
 static void put_argument(struct msg *m, const struct vigia_argument *a)

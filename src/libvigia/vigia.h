@@ -50,6 +50,8 @@ void vigia_query_free(struct vigia_message *m); /* of one that was never asked *
 void vigia_set_text(struct vigia_message *m, const char *argument, const char *text);
 void vigia_set_int(struct vigia_message *m, const char *argument, int64_t number);
 void vigia_set_flag(struct vigia_message *m, const char *argument, bool flag);
+/* One more of an argument that is a list of words. */
+void vigia_add_word(struct vigia_message *m, const char *argument, const char *word);
 void vigia_set_bytes(struct vigia_message *m, const char *argument, const void *bytes, size_t n);
 
 const char *vigia_name(const struct vigia_message *m);
@@ -139,7 +141,7 @@ int64_t vigia_subscribe(struct vigia *v, const char *host, const char *key, uint
  * can then call it as any other.
  */
 
-enum vigia_type { VIGIA_NAME, VIGIA_PATTERN, VIGIA_TEXT, VIGIA_INTEGER, VIGIA_DURATION, VIGIA_TIME, VIGIA_FLAG, VIGIA_BYTES };
+enum vigia_type { VIGIA_NAME, VIGIA_PATTERN, VIGIA_TEXT, VIGIA_INTEGER, VIGIA_DURATION, VIGIA_TIME, VIGIA_FLAG, VIGIA_BYTES, VIGIA_WORDS };
 
 enum { VIGIA_ARGUMENTS = 10 };
 

@@ -69,6 +69,8 @@ static int set(struct msg *query, const struct msg *argument, const char *value)
 		msg_set_int(query, name, ns / 1000000);
 	else if (!strcmp(type, "time"))
 		msg_set_int(query, name, ns);
+	else if (!strcmp(type, "words"))
+		msg_text(msg_child(query, name), value, strlen(value));
 	else if (!strcmp(type, "bytes"))
 		msg_set_bytes(query, name, value, strlen(value));
 	else

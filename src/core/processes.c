@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/processes.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { AT_ONCE = 100 /* processes a turn: some 2 ms */ };
+
+struct processes {
+	struct system *system;
+	const struct system_type *type;
+	uv_poll_t poll;
+};
+
+static struct system *system_of(const struct call *c)
+{
+	return c->core->processes->system;
+}
+
+static const struct system_type *type_of(const struct call *c)
+{
+	return c->core->processes->type;
+}
+
+/* --- listing --- */
+
+static void put_key(struct msg *m, const struct process_key *key)
+{
+	msg_set_int(m, "pid", key->pid);
+	msg_set_int(m, "start", key->start);
+}
+
+static void put_process(struct call *c, const struct process *p)
+{
+	struct msg *m = call_answer(c, "process");
+	if (!m)
+		return;
+	put_key(m, &p->key);
+	msg_set_int(m, "parent", p->parent);
+	msg_set_int(m, "uid", p->uid);
+	if (*p->user)
+		msg_set(m, "user", p->user);
+	msg_setf(m, "state", "%c", p->state);
+	msg_set_int(m, "threads", p->threads);
+	msg_set_int(m, "cpu", p->cpu_ns);
+	msg_set_int(m, "memory", p->memory);
+	msg_set_int(m, "started", p->started_ns);
+	msg_set(m, "program", p->program);
+	if (*p->command)
+		msg_set(m, "command", p->command);
+	call_send(c, m);
+}
+
+static bool is_meant(const struct call *c, const struct process *p)
+{
+	char uid[16];
+	snprintf(uid, sizeof uid, "%u", (unsigned)p->uid);
+	return pattern_match(c->args[0].text, p->program) &&
+	       (!*c->args[1].text || !strcmp(c->args[1].text, p->user) || !strcmp(c->args[1].text, uid));
+}
+
+static int more_list(struct call *c)
+{
+	struct process p;
+	int r = 1;
+	for (int i = 0; i < AT_ONCE && r == 1; i++) {
+		r = type_of(c)->walk_next(c->state, &p);
+		if (r == 1 && is_meant(c, &p))
+			put_process(c, &p);
+	}
+	if (r < 0)
+		return call_fail(c, "failed", "%s", strerror(-r));
+	if (r)
+		c->asker->type->want(c->asker);
+	return r ? CALL_MORE : CALL_DONE;
+}
+
+static int run_list(struct call *c)
+{
+	struct system_walk *w;
+	int r = type_of(c)->walk_new(system_of(c), &w);
+	if (r)
+		return call_fail(c, r == -EAGAIN ? "too-many" : "failed", "%s",
+		    r == -EAGAIN ? "too many lists are under way" : strerror(-r));
+	c->state = w;
+	return more_list(c);
+}
+
+static void over_list(struct call *c)
+{
+	if (c->state)
+		type_of(c)->walk_free(c->state);
+}
+
+/* --- one of them --- */
+
+/* By number; where `start` is said, only the process that began then. */
+static int find(struct call *c, int64_t pid, int64_t start, struct process *ret)
+{
+	if (pid < 1 || pid > INT32_MAX || type_of(c)->process(system_of(c), (int32_t)pid, ret) ||
+	    (start && start != ret->key.start))
+		return call_fail(c, "not-found", "no process %lld%s", (long long)pid, start ? " of that start" : "");
+	return 0;
+}
+
+static int run_info(struct call *c)
+{
+	struct process p;
+	if (find(c, c->args[0].number, c->args[1].number, &p))
+		return -1;
+	put_process(c, &p);
+	return CALL_DONE;
+}
+
+static const struct {
+	const char *name;
+	int number;
+} signals[] = {{"HUP", SIGHUP}, {"INT", SIGINT}, {"QUIT", SIGQUIT}, {"KILL", SIGKILL}, {"USR1", SIGUSR1},
+    {"USR2", SIGUSR2}, {"TERM", SIGTERM}, {"CONT", SIGCONT}, {"STOP", SIGSTOP}};
+
+static int signal_named(const char *name)
+{
+	name += !strncmp(name, "SIG", 3) ? 3 : 0;
+	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+		if (!strcmp(signals[i].name, name))
+			return signals[i].number;
+	return 0;
+}
+
+/* All of its uids: one that has more than its caller's is not its caller's alone. */
+static bool is_callers(const struct call *c, const struct process *p)
+{
+	return call_is_of(c, p->uid) && p->real_uid == p->uid && p->saved_uid == p->uid;
+}
+
+static int run_signal(struct call *c)
+{
+	struct process p;
+	const char *name = *c->args[1].text ? c->args[1].text : "TERM";
+	int number = signal_named(name);
+	if (!number)
+		return call_fail(c, "bad-argument", "process.signal: no signal is named %.20s", name);
+	if (find(c, c->args[0].number, c->args[2].number, &p))
+		return -1;
+	if (!call_trusted(c) && !is_callers(c, &p))
+		return call_fail(c, "not-permitted", "process %d belongs to uid %d", p.key.pid, (int)p.uid);
+	int r = type_of(c)->signal(system_of(c), &p.key, number);
+	if (r == -ESRCH)
+		return call_fail(c, "not-found", "process %d is gone", p.key.pid);
+	if (r == -EPERM)
+		return call_fail(c, "not-permitted", "the daemon may not signal process %d", p.key.pid);
+	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_DONE;
+}
+
+/* --- the end of one --- */
+
+struct waiting {
+	struct call *call;
+	struct system_watch *watch;
+	struct process_key key;
+};
+
+static void on_watched_end(void *owner, const struct process_key *key)
+{
+	struct waiting *w = owner;
+	struct call *c = w->call;
+	struct msg *m = call_answer(c, "process");
+	w->watch = NULL;
+	if (m) {
+		put_key(m, key);
+		msg_set(m, "state", "ended");
+	}
+	call_send(c, m);
+	call_end(c);
+}
+
+static int run_watch(struct call *c)
+{
+	struct process p;
+	if (find(c, c->args[0].number, c->args[1].number, &p))
+		return -1;
+	struct waiting *w = calloc(1, sizeof *w);
+	if (!w)
+		return call_fail(c, "failed", "no memory");
+	*w = (struct waiting){.call = c, .key = p.key};
+	c->state = w;
+	int r = type_of(c)->watch(system_of(c), &p.key, on_watched_end, w, &w->watch);
+	if (r == -ESRCH)
+		return call_fail(c, "not-found", "process %d is gone", p.key.pid);
+	if (r)
+		return call_fail(c, "failed", "%s", strerror(-r));
+	put_process(c, &p);
+	return CALL_LATER;
+}
+
+static void over_watch(struct call *c)
+{
+	struct waiting *w = c->state;
+	if (w && w->watch)
+		type_of(c)->unwatch(w->watch);
+	free(w);
+}
+
+/* --- starting --- */
+
+struct running {
+	struct call *call;
+	struct system_run *run; /* NULL: it is over */
+};
+
+static void on_started(void *owner, int error, const char *what, const struct process_key *process)
+{
+	struct running *r = owner;
+	struct call *c = r->call;
+	if (error) {
+		r->run = NULL;
+		call_fail(c, "failed", "%s: %s", c->args[0].words->text, what);
+		return;
+	}
+	struct msg *m = call_answer(c, "process");
+	if (m) {
+		put_key(m, process);
+		msg_set(m, "state", "started");
+	}
+	call_send(c, m);
+}
+
+static void put_status(struct msg *m, int status)
+{
+	if (status == SYSTEM_END_UNKNOWN)
+		return;
+	if (WIFSIGNALED(status))
+		msg_set_int(m, "signal", WTERMSIG(status));
+	else
+		msg_set_int(m, "code", WEXITSTATUS(status));
+}
+
+static void on_ended(void *owner, int status)
+{
+	struct running *r = owner;
+	struct call *c = r->call;
+	struct msg *m = call_answer(c, "process");
+	r->run = NULL;
+	if (m) {
+		msg_set(m, "state", "ended");
+		put_status(m, status);
+	}
+	call_send(c, m);
+	call_end(c);
+}
+
+static const char **words_of(const struct msg *first)
+{
+	size_t n = 0;
+	for (const struct msg *k = first; k; k = k->next)
+		n += !strcmp(k->name, first->name);
+	const char **words = calloc(n + 1, sizeof *words);
+	n = 0;
+	for (const struct msg *k = first; words && k; k = k->next)
+		if (!strcmp(k->name, first->name))
+			words[n++] = k->text;
+	return words;
+}
+
+static int start(struct call *c, struct running *r)
+{
+	static const struct system_run_events events = {on_started, on_ended};
+	const char **words = words_of(c->args[0].words);
+	if (!words)
+		return -ENOMEM;
+	struct launch l = {.arguments = words, .directory = *c->args[1].text ? c->args[1].text : NULL};
+	int e = type_of(c)->start(system_of(c), &l, &events, r, &r->run);
+	free(words);
+	return e;
+}
+
+static int run_start(struct call *c)
+{
+	struct running *r = calloc(1, sizeof *r);
+	if (!r)
+		return call_fail(c, "failed", "no memory");
+	r->call = c;
+	c->state = r;
+	int e = start(c, r);
+	if (e == -EINVAL)
+		return call_fail(c, "bad-argument", "process.start: the directory must be absolute");
+	if (e == -E2BIG)
+		return call_fail(c, "too-large", "process.start: more than %d bytes or %d words", LAUNCH_BYTES_MAX,
+		    LAUNCH_WORDS_MAX);
+	return e ? call_fail(c, "unavailable", "programs can't be started just now: %s", strerror(-e)) : CALL_LATER;
+}
+
+/* The program goes on. */
+static void over_start(struct call *c)
+{
+	struct running *r = c->state;
+	if (r && r->run)
+		type_of(c)->forget(r->run);
+	free(r);
+}
+
+/* --- the table --- */
+
+#define PID {"pid", OP_INTEGER, "its number", .required = true}
+#define START {"start", OP_INTEGER, "as listed: then another one that has its number now is not meant"}
+
+static const struct op ops[] = {
+    {"process", "list", "the processes of this host", OP_PRIVATE, ROLE_CLIENT,
+	.args = {{"program", OP_PATTERN, "by their program"}, {"user", OP_TEXT, "by name or uid"}}, .run = run_list,
+	.more = more_list, .over = over_list},
+    {"process", "info", "one process", OP_PRIVATE, ROLE_CLIENT, .args = {PID, START}, .run = run_info},
+    {"process", "signal", "sends a process a signal", OP_ACTS, ROLE_CLIENT,
+	.args = {PID, {"signal", OP_TEXT, "TERM, KILL, STOP, CONT, INT, HUP, QUIT, USR1 or USR2; else TERM"}, START},
+	.run = run_signal},
+    {"process", "watch", "tells when a process has ended", OP_PRIVATE | OP_STREAMS, ROLE_CLIENT, .args = {PID, START},
+	.run = run_watch, .over = over_watch},
+    {"process", "start", "starts a program as the daemon's user, and tells when it ends; it goes on without whoever asked",
+	OP_CHANGES | OP_STREAMS, ROLE_CLIENT,
+	.args = {{"word", OP_WORDS, "the program, then its arguments", .required = true},
+	    {"directory", OP_TEXT, "where it works; else its home"}}, .run = run_start, .over = over_start},
+    {NULL},
+};
+
+const struct service process_service = {.name = "process", .doc = "the processes of this host", .ops = ops};
+
+/* --- start and end --- */
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+	struct core *core = poll->data;
+	core->processes->type->turn(core->processes->system);
+}
+
+int processes_start(struct core *core, struct system *take_system)
+{
+	struct processes *p = calloc(1, sizeof *p);
+	if (!p)
+		return -ENOMEM;
+	*p = (struct processes){.system = take_system, .type = system_type_of(take_system)};
+	core->processes = p;
+	int r = uv_poll_init(core->net.loop, &p->poll, p->type->fd(take_system));
+	p->poll.data = core;
+	return r ? r : uv_poll_start(&p->poll, UV_READABLE, on_poll);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct core *core = h->data;
+	core->processes->type->close(core->processes->system);
+	free(core->processes);
+	core->processes = NULL;
+}
+
+void processes_stop(struct core *core)
+{
+	uv_close((uv_handle_t *)&core->processes->poll, on_closed);
+}
+
+int processes_trouble(const struct core *core, struct buf *ret_what)
+{
+	return core->processes->type->trouble(core->processes->system, ret_what);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processes of this host, over the operating-system layer (os/system.h): listed, started, signalled, and told of when
+ * they end.
+ *
+ * Who may read a process's name may list it; a signal takes the process's own user, or who runs the daemon. Nothing of this is for
+ * other hosts until callers there can prove who they are.
+ */
+#ifndef VIGIA_CORE_PROCESSES_H
+#define VIGIA_CORE_PROCESSES_H
+
+#include "core/core.h"
+#include "os/system.h"
+
+/* Takes the system, which is open already: it is turned on the core's loop, and closed by processes_stop(). */
+int processes_start(struct core *core, struct system *take_system);
+void processes_stop(struct core *core);
+/* What is wrong with it, for `vigia status`; 0 when all is well. */
+int processes_trouble(const struct core *core, struct buf *ret_what);
+
+extern const struct service process_service;
+
+#endif
