@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "helper/sys.h"
+#include "keeper/sys.h"
 
 static bool is_safe(const struct stat *st)
 {

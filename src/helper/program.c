@@ -8,8 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "helper/orphans.h"
-#include "helper/sys.h"
+#include "keeper/children.h"
+#include "keeper/orphans.h"
+#include "keeper/sys.h"
 
 /* What monitors need to find their things; all else stays behind. */
 static char **environment(void)
@@ -28,16 +29,6 @@ static char **environment(void)
 	return envp;
 }
 
-static int reset_signals(void)
-{
-	sigset_t none;
-
-	for (int s = 1; s < NSIG; s++)
-		signal(s, SIG_DFL);
-	sigemptyset(&none);
-	return sys.sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* A script's interpreter opens it by way of the directory's descriptor, which then must stay open: the kernel says
  * ENOENT when it would not. Others get no descriptor of ours. */
 static void execute(int dir, const char *name)
@@ -52,7 +43,7 @@ static void execute(int dir, const char *name)
 
 _Noreturn static void become(int dir, const char *name, int fd, int err, int status, pid_t parent)
 {
-	bool ok = orphans_prevent(parent) && sys.setpgid(0, 0) == 0 && reset_signals() == 0 && sys.dup2(fd, 0) == 0 &&
+	bool ok = orphans_prevent(parent) && sys.setpgid(0, 0) == 0 && children_reset_signals() == 0 && sys.dup2(fd, 0) == 0 &&
 	    sys.dup2(fd, 1) == 1 && sys.dup2(err, 2) == 2 && sys.chdir("/") == 0 &&
 	    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
 

@@ -2,14 +2,14 @@
 #include "helper/serve.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "helper/orphans.h"
+#include "helper/entries.h"
 #include "helper/program.h"
-#include "helper/sys.h"
+#include "keeper/children.h"
+#include "keeper/orphans.h"
+#include "keeper/sys.h"
+#include "keeper/talk.h"
 #include "os/clock.h"
 
 enum { SOCKET, SIGNALS, FIRST_STDERR, N_POLLED = FIRST_STDERR + HELPER_PROGRAMS_MAX };
@@ -39,57 +39,34 @@ static struct program *find_pid(struct server *s, pid_t pid)
 	return NULL;
 }
 
-static int answer(struct server *s, uint32_t kind, uint32_t id, int result, const struct program *ended)
+/* Without a socket nobody listens any more. */
+static int tell(struct server *s, uint32_t kind, uint32_t id, int result, const struct program *ended)
 {
-	struct helper_answer a = {.kind = kind, .id = id, .result = result};
-
-	if (s->socket < 0)
-		return 0;
-	if (ended) {
-		a.tail_size = ended->tail_size;
-		memcpy(a.tail, ended->tail, ended->tail_size);
-	}
-	return sys.send(s->socket, &a, sizeof a, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static int wait_status(const siginfo_t *info)
-{
-	int signal = info->si_status | (info->si_code == CLD_DUMPED ? WCOREFLAG : 0);
-
-	return info->si_code == CLD_EXITED ? W_EXITCODE(info->si_status, 0) : signal;
+	return s->socket < 0 ? 0 : answer(s->socket, kind, id, result, ended ? ended->tail : "", ended ? ended->tail_size : 0);
 }
 
 /* What it leaves of its process group ends with it. */
-static int end_program(struct server *s, struct program *p, const siginfo_t *info)
+static int end_program(void *data, pid_t pid, int status)
 {
+	struct server *s = data;
+	struct program *p = find_pid(s, pid);
+
+	if (!p)
+		return 0;
 	program_signal(p, SIGKILL);
 	for (int i = 0; i < PIPE_READS && p->err_fd >= 0; i++)
 		program_read_stderr(p);
-	int r = answer(s, HELPER_MSG_ENDED, p->id, wait_status(info), p);
+	int r = tell(s, HELPER_MSG_ENDED, p->id, status, p);
 	program_release(p);
 	return r;
 }
 
-/* Each child that ended, ours or one that we inherited as subreaper. It is looked at, and its group signalled, before
- * it is reaped: until then its number is nobody else's. */
 static int reap_children(struct server *s)
 {
-	int r = 0;
+	int r = children_reap(end_program, s);
 
-	s->reap_again = false;
-	while (r == 0) {
-		siginfo_t info = {0}, gone;
-		if (sys.waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0) {
-			s->reap_again = errno != ECHILD;
-			break;
-		}
-		if (!info.si_pid)
-			break;
-		struct program *p = find_pid(s, info.si_pid);
-		r = p ? end_program(s, p, &info) : 0;
-		waitid(P_PID, info.si_pid, &gone, WEXITED | WNOHANG);
-	}
-	return r;
+	s->reap_again = r == -EAGAIN;
+	return s->reap_again ? 0 : r;
 }
 
 static int start(struct server *s, const struct helper_request *q, int fd)
@@ -105,11 +82,13 @@ static int start(struct server *s, const struct helper_request *q, int fd)
 	return r < 0 ? r : p->pid;
 }
 
-static int handle(struct server *s, const struct helper_request *q, int fd)
+static int handle(struct server *s, const struct helper_request *q, const struct request *came)
 {
-	if (q->kind == HELPER_MSG_START && fd >= 0)
-		return answer(s, HELPER_MSG_STARTED, q->id, start(s, q, fd), NULL);
-	if (q->kind != HELPER_MSG_SIGNAL || fd >= 0 || (q->signal != SIGTERM && q->signal != SIGKILL))
+	if (came->size != sizeof *q || came->fds_n != (q->kind == HELPER_MSG_START))
+		return -EPROTO;
+	if (q->kind == HELPER_MSG_START)
+		return tell(s, HELPER_MSG_STARTED, q->id, start(s, q, came->fds[0]), NULL);
+	if (q->kind != HELPER_MSG_SIGNAL || (q->signal != SIGTERM && q->signal != SIGKILL))
 		return -EPROTO;
 	struct program *p = find_id(s, q->id);
 	if (p)
@@ -117,83 +96,23 @@ static int handle(struct server *s, const struct helper_request *q, int fd)
 	return 0;
 }
 
-/* The descriptor that came along; -1: none. */
-static int take_fd(struct msghdr *message)
-{
-	struct cmsghdr *c = CMSG_FIRSTHDR(message);
-	int fd = -1;
-
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof fd);
-	return fd;
-}
-
-/* 1: *ret, and in *ret_fd the descriptor that came along or -1, which is the caller's; 0: nothing now. */
-static int take_request(int socket, struct helper_request *ret, int *ret_fd)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-	struct iovec bytes = {.iov_base = ret, .iov_len = sizeof *ret};
-	/* CMSG_LEN: no room for a second descriptor, which the kernel then drops, with MSG_CTRUNC. */
-	struct msghdr message = {
-	    .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN(sizeof(int))};
-
-	ssize_t n = sys.recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	*ret_fd = take_fd(&message);
-	bool whole = n == sizeof *ret && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
-	return n == 0 ? -EPIPE : whole ? 1 : -EPROTO;
-}
-
 static int receive(struct server *s)
 {
-	struct helper_request q;
-	int fd = -1, r = take_request(s->socket, &q, &fd);
+	struct helper_request q = {0};
+	struct request came;
+	int r = request_take(s->socket, &q, sizeof q, &came);
 
 	if (r > 0)
-		r = handle(s, &q, fd);
-	if (fd >= 0)
-		close(fd);
+		r = handle(s, &q, &came);
+	request_release(&came);
 	return r;
-}
-
-int serve_nobody(int socket)
-{
-	struct helper_request q;
-	int r;
-
-	do {
-		int fd = -1;
-		r = take_request(socket, &q, &fd);
-		if (fd >= 0)
-			close(fd);
-	} while (r > 0 || r == -EPROTO);
-	return r;
-}
-
-static int open_signals(struct server *s)
-{
-	sigset_t heard;
-
-	sigemptyset(&heard);
-	sigaddset(&heard, SIGCHLD);
-	sigaddset(&heard, SIGTERM);
-	/* A terminal's Ctrl-C is vigiad's to handle: it closes the socket when it is done. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	if (sys.sigprocmask(SIG_SETMASK, &heard, NULL) < 0)
-		return -errno;
-	s->signals = sys.signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signals < 0 ? -errno : 0;
 }
 
 static int take_signal(struct server *s)
 {
-	struct signalfd_siginfo info;
+	int r = children_take_signal(s->signals);
 
-	if (sys.read(s->signals, &info, sizeof info) != sizeof info)
-		return 0;
-	return info.ssi_signo == SIGTERM ? -EINTR : reap_children(s);
+	return r < 0 ? r : reap_children(s);
 }
 
 static int turn(struct server *s, int ms)
@@ -247,15 +166,13 @@ static void end_all(struct server *s)
 	orphans_end();
 }
 
-int serve(int socket, const struct entries *entries)
+int serve(int socket, const void *entries)
 {
 	static struct server server;
 	struct server *s = &server;
 
-	*s = (struct server){.socket = socket, .signals = -1, .entries = entries};
-	int r = open_signals(s);
-	if (r == 0)
-		r = answer(s, HELPER_MSG_READY, 0, 0, NULL);
+	*s = (struct server){.socket = socket, .signals = children_signals(), .entries = entries};
+	int r = s->signals < 0 ? s->signals : tell(s, HELPER_MSG_READY, 0, 0, NULL);
 	while (r == 0)
 		r = turn(s, -1);
 	end_all(s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The system calls that can fail, in a table that the fault test replaces one at a time. */
-#ifndef VIGIA_HELPER_SYS_H
-#define VIGIA_HELPER_SYS_H
+#ifndef VIGIA_KEEPER_SYS_H
+#define VIGIA_KEEPER_SYS_H
 
 #include <poll.h>
 #include <signal.h>
@@ -29,6 +29,8 @@ struct sys {
 	int (*waitid)(idtype_t type, id_t id, siginfo_t *info, int options);
 	pid_t (*waitpid)(pid_t pid, int *status, int options);
 	int (*kill)(pid_t pid, int signal);
+	pid_t (*setsid)(void);
+	int (*execvp)(const char *file, char *const argv[]);
 };
 
 extern struct sys sys;

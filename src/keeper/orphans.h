@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nobody lives on when whoever started him has ended. */
-#ifndef VIGIA_HELPER_ORPHANS_H
-#define VIGIA_HELPER_ORPHANS_H
+#ifndef VIGIA_KEEPER_ORPHANS_H
+#define VIGIA_KEEPER_ORPHANS_H
 
 #include <stdbool.h>
 #include <sys/types.h>

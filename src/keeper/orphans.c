@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "helper/orphans.h"
+#include "keeper/orphans.h"
 
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "helper/sys.h"
+#include "keeper/sys.h"
 
 enum { END_MS = 1000, STEP_MS = 10 };
 

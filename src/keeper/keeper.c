@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "helper/keeper.h"
+#include "keeper/keeper.h"
 
 #include <errno.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "helper/orphans.h"
-#include "helper/serve.h"
-#include "helper/sys.h"
+#include "keeper/orphans.h"
+#include "keeper/sys.h"
+#include "keeper/talk.h"
 #include "os/clock.h"
-#include "os/helper_wire.h"
 
 enum { BACKOFF_FIRST_MS = 200, BACKOFF_MOST_MS = 60000 };
 static const int64_t SETTLED_NS = 60000000000;
@@ -21,33 +20,38 @@ int keeper_backoff_ms(int last_ms, int64_t lived_ns)
 	return last_ms * 2 < BACKOFF_MOST_MS ? last_ms * 2 : BACKOFF_MOST_MS;
 }
 
+/* For a process that ends what it started: of that nothing gets away, and nothing gains rights. */
+static bool hold_on(const struct trade *t)
+{
+	return !t->ends_programs ||
+	    (sys.prctl(PR_SET_CHILD_SUBREAPER, 1UL) == 0 && sys.prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) == 0);
+}
+
 /* Signals to a whole terminal or machine are vigiad's and the worker's to handle. Blocked and not ignored: one that
  * comes to a worker just forked waits until it listens. */
-static int become_keeper(void)
+static int become_keeper(const struct trade *t)
 {
 	sigset_t all;
 
 	sigfillset(&all);
-	if (sys.prctl(PR_SET_NAME, "vigia-keeper") < 0 || sys.prctl(PR_SET_CHILD_SUBREAPER, 1UL) < 0 ||
-	    sys.prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) < 0 || sys.sigprocmask(SIG_SETMASK, &all, NULL) < 0)
-		return -errno;
-	return 0;
+	bool ok = sys.prctl(PR_SET_NAME, "vigia-keeper") == 0 && hold_on(t) && sys.sigprocmask(SIG_SETMASK, &all, NULL) == 0;
+	return ok ? 0 : -errno;
 }
 
-_Noreturn static void work(int socket, const struct entries *entries, pid_t keeper)
+_Noreturn static void work(int socket, const struct trade *t, pid_t keeper)
 {
-	bool ok = sys.prctl(PR_SET_NAME, "vigia-helper") == 0 && orphans_prevent(keeper) &&
-	    sys.prctl(PR_SET_CHILD_SUBREAPER, 1UL) == 0 && serve(socket, entries) == 0;
+	bool ok = sys.prctl(PR_SET_NAME, t->name) == 0 && orphans_prevent(keeper) && hold_on(t) &&
+	    t->serve(socket, t->what) == 0;
 
 	_exit(ok ? 0 : 1);
 }
 
-static pid_t fork_worker(int socket, const struct entries *entries)
+static pid_t fork_worker(int socket, const struct trade *t)
 {
 	pid_t keeper = getpid(), pid = sys.fork();
 
 	if (pid == 0)
-		work(socket, entries, keeper);
+		work(socket, t, keeper);
 	return pid < 0 ? -errno : pid;
 }
 
@@ -62,21 +66,17 @@ static int await_end(pid_t worker, int *ret_status)
 	return 0;
 }
 
-/* When vigiad hears of it, no program of this worker is left: none can live beside its successor's. */
-static int tell_lost(int socket, int status)
-{
-	struct helper_answer a = {.kind = HELPER_MSG_LOST, .result = status};
-
-	orphans_end();
-	return sys.send(socket, &a, sizeof a, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static int see_off(int socket, pid_t worker)
+static int see_off(int socket, const struct trade *t, pid_t worker)
 {
 	int status, r = await_end(worker, &status);
 
 	/* It ends by itself, with 0, for one reason only. */
-	return r < 0 ? r : status == 0 ? -EPIPE : tell_lost(socket, status);
+	if (r < 0 || status == 0)
+		return r < 0 ? r : -EPIPE;
+	/* When vigiad hears of it, no program of this worker is left: none can live beside its successor's. */
+	if (t->ends_programs)
+		orphans_end();
+	return answer(socket, HELPER_MSG_LOST, 0, status, "", 0);
 }
 
 static int pause_ms(int socket, int ms)
@@ -84,25 +84,25 @@ static int pause_ms(int socket, int ms)
 	struct pollfd hangup = {.fd = socket};
 	int n = sys.poll(&hangup, 1, ms);
 
-	return n < 0 ? -errno : n > 0 ? -EPIPE : serve_nobody(socket);
+	return n < 0 ? -errno : n > 0 ? -EPIPE : request_drop_all(socket);
 }
 
-int keeper_run(int socket, const struct entries *entries)
+int keeper_run(int socket, const struct trade *trade)
 {
-	int backoff_ms = 0, r = become_keeper();
-	pid_t worker = r < 0 ? r : fork_worker(socket, entries);
+	int backoff_ms = 0, r = become_keeper(trade);
+	pid_t worker = r < 0 ? r : fork_worker(socket, trade);
 
 	/* The first must come; a later one that can't be forked is tried again as one that died. */
 	r = worker < 0 ? worker : 0;
 	while (r == 0) {
 		int64_t since_ns = clock_mono_ns();
 		if (worker > 0)
-			r = see_off(socket, worker);
+			r = see_off(socket, trade, worker);
 		backoff_ms = keeper_backoff_ms(backoff_ms, clock_mono_ns() - since_ns);
 		if (r == 0)
 			r = pause_ms(socket, backoff_ms);
 		if (r == 0)
-			worker = fork_worker(socket, entries);
+			worker = fork_worker(socket, trade);
 	}
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "helper/sys.h"
+#include "keeper/sys.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -7,4 +7,4 @@
 #include <unistd.h>
 
 struct sys sys = {open, fstat, fstatat, pipe2, fork, prctl, setpgid, dup2, chdir, execveat, sigprocmask, signalfd, poll,
-    recvmsg, send, read, waitid, waitpid, kill};
+    recvmsg, send, read, waitid, waitpid, kill, setsid, execvp};
