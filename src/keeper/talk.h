@@ -8,12 +8,10 @@
 
 #include "os/helper_wire.h"
 
-enum { TALK_FDS_MAX = 4 };
-
 struct request {
 	size_t size;
 	size_t fds_n;
-	int fds[TALK_FDS_MAX];
+	int fds[HELPER_FDS_MAX];
 };
 
 /* Takes one request of `size` bytes at most. 1: request_release() it, also after -EPROTO: larger, or with too many

@@ -42,6 +42,8 @@ _Noreturn static void become(int fd, char **argv)
 {
 	int null = open("/dev/null", O_RDWR);
 
+	if (fcntl(2, F_GETFD) < 0)
+		dup2(null, 2);
 	/* Out of the way first: any of 0 to 3 may be free, and so be what the kernel gave for either. */
 	fd = fcntl(fd, F_DUPFD, HELPER_FD + 1);
 	dup2(null, 0);
@@ -183,22 +185,19 @@ pid_t helper_pid(const struct helper *h)
 
 /* --- requests and notices --------------------------------------------------------------------------------------- */
 
-static int send_request(const struct helper *h, const struct helper_request *request, int fd)
+int helper_send(const struct helper *h, const void *bytes, size_t size, const int fds[], size_t n)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof fd)];
-	} control = {0};
-	struct iovec bytes = {.iov_base = (void *)request, .iov_len = sizeof *request};
-	struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(HELPER_FDS_MAX * sizeof *fds)] = {0};
+	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = size};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (fd >= 0) {
-		message.msg_control = &control;
-		message.msg_controllen = sizeof control;
-		control.header = (struct cmsghdr){CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+	if (n) {
+		message.msg_control = control;
+		message.msg_controllen = CMSG_SPACE(n * sizeof *fds);
+		*CMSG_FIRSTHDR(&message) = (struct cmsghdr){CMSG_LEN(n * sizeof *fds), SOL_SOCKET, SCM_RIGHTS};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), fds, n * sizeof *fds);
 	}
-	if (sendmsg(h->fd, &message, MSG_NOSIGNAL) == sizeof *request)
+	if (sendmsg(h->fd, &message, MSG_NOSIGNAL) == (ssize_t)size)
 		return 0;
 	return errno == ECONNRESET || errno == ENOTCONN ? -EPIPE : -errno;
 }
@@ -211,7 +210,7 @@ int helper_start(struct helper *h, uint32_t id, const char *entry, int fd)
 	if (n == 0 || n > HELPER_ENTRY_MAX || strspn(entry, "abcdefghijklmnopqrstuvwxyz0123456789-") != n || fd < 0)
 		return -EINVAL;
 	memcpy(request.entry, entry, n);
-	return send_request(h, &request, fd);
+	return helper_send(h, &request, sizeof request, &fd, 1);
 }
 
 int helper_signal(struct helper *h, uint32_t id, int signal)
@@ -220,7 +219,7 @@ int helper_signal(struct helper *h, uint32_t id, int signal)
 
 	if (signal != SIGTERM && signal != SIGKILL)
 		return -EINVAL;
-	return send_request(h, &request, -1);
+	return helper_send(h, &request, sizeof request, NULL, 0);
 }
 
 int helper_read(struct helper *h, struct helper_notice *ret_notice)

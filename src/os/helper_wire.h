@@ -21,7 +21,7 @@
 
 #include "os/helper.h"
 
-enum { HELPER_FD = 3 };
+enum { HELPER_FD = 3, HELPER_FDS_MAX = 4 };
 
 enum {
 	HELPER_MSG_START = 1,
@@ -46,5 +46,8 @@ struct helper_answer {
 	uint32_t tail_size;
 	char tail[HELPER_TAIL_MAX];
 };
+
+/* One message with copies of these descriptors. -EAGAIN: no room for it now; -EPIPE: nobody is there. */
+int helper_send(const struct helper *h, const void *bytes, size_t size, const int fds[], size_t n);
 
 #endif
