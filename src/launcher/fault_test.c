@@ -171,7 +171,7 @@ static void whatever_fails_everybody_is_told(void **state)
 static void each_call_was_made(void **state)
 {
 	static const size_t ours[] = {INDEX(fork), INDEX(prctl), INDEX(dup2), INDEX(chdir), INDEX(sigprocmask), INDEX(signalfd),
-	    INDEX(poll), INDEX(recvmsg), INDEX(send), INDEX(read), INDEX(waitid), INDEX(waitpid), INDEX(setsid), INDEX(execvp)};
+	    INDEX(poll), INDEX(recvmsg), INDEX(send), INDEX(read), INDEX(waitpid), INDEX(setsid), INDEX(execvp)};
 
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
 		if (!seen[ours[i]])

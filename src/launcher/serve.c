@@ -85,19 +85,16 @@ static int receive(struct launcher *l)
 	return r;
 }
 
-static int tell_ended(void *data, pid_t pid, int status)
-{
-	const struct launcher *l = data;
-
-	return answer(l->socket, HELPER_MSG_ENDED, (uint32_t)pid, status, "", 0);
-}
-
+/* Whoever is told that it has ended finds no zombie of it. Its number can't be one that we tell of anew before that. */
 static int reap(struct launcher *l)
 {
-	int r = children_reap(tell_ended, l);
+	int status, r = 0;
+	pid_t pid = 0;
 
-	l->reap_again = r == -EAGAIN;
-	return l->reap_again ? 0 : r;
+	while (r == 0 && (pid = sys.waitpid(-1, &status, WNOHANG)) > 0)
+		r = answer(l->socket, HELPER_MSG_ENDED, (uint32_t)pid, status, "", 0);
+	l->reap_again = pid < 0 && errno != ECHILD;
+	return r;
 }
 
 static int turn(struct launcher *l)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/host.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,4 +112,57 @@ void host_facts(struct host_facts *ret_facts)
 	h.memory = pages > 0 && page > 0 ? (int64_t)pages * page : 0;
 	h.big_endian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
 	*ret_facts = h;
+}
+
+/* --- addresses ---------------------------------------------------------------------------------------------------- */
+
+static bool read_v4(const struct sockaddr *a, struct host_address *ret)
+{
+	const struct in_addr *in = &((const struct sockaddr_in *)a)->sin_addr;
+	uint32_t n = ntohl(in->s_addr);
+
+	ret->loopback = n >> 24 == 127;
+	ret->link_local = n >> 16 == 0xa9fe;
+	return inet_ntop(AF_INET, in, ret->text, sizeof ret->text);
+}
+
+static bool read_v6(const struct sockaddr *a, struct host_address *ret)
+{
+	const struct in6_addr *in = &((const struct sockaddr_in6 *)a)->sin6_addr;
+
+	ret->loopback = IN6_IS_ADDR_LOOPBACK(in);
+	ret->link_local = IN6_IS_ADDR_LINKLOCAL(in);
+	return inet_ntop(AF_INET6, in, ret->text, sizeof ret->text);
+}
+
+static bool read_address(const struct ifaddrs *i, struct host_address *ret)
+{
+	struct host_address a = {0};
+	int family = i->ifa_addr && i->ifa_flags & IFF_UP ? i->ifa_addr->sa_family : AF_UNSPEC;
+	bool ok = family == AF_INET ? read_v4(i->ifa_addr, &a) : family == AF_INET6 && read_v6(i->ifa_addr, &a);
+
+	snprintf(a.interface, sizeof a.interface, "%s", i->ifa_name);
+	printable(a.interface);
+	if (ok)
+		*ret = a;
+	return ok;
+}
+
+size_t host_addresses(struct host_address ret[], size_t n)
+{
+	struct ifaddrs *all = NULL;
+	struct host_address a;
+	size_t have = 0;
+
+	if (getifaddrs(&all) < 0)
+		return 0;
+	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+		if (!read_address(i, &a))
+			continue;
+		if (have < n)
+			ret[have] = a;
+		have++;
+	}
+	freeifaddrs(all);
+	return have;
 }

@@ -4,6 +4,7 @@
 #define VIGIA_OS_HOST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct host_facts {
@@ -18,5 +19,15 @@ struct host_facts {
 };
 
 void host_facts(struct host_facts *ret_facts);
+
+/* An address that others may reach this host by. It may change from one moment to the next. */
+struct host_address {
+	char interface[16];
+	char text[46]; /* "10.0.0.1", "2001:db8::1", without prefix length */
+	bool loopback, link_local;
+};
+
+/* Those of interfaces that are up, at most n of them; how many there are. */
+size_t host_addresses(struct host_address ret[], size_t n);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -28,12 +29,17 @@ static int put_words(struct buf *to, const char *const *words)
 	return 0;
 }
 
-static int check(const struct launch *l)
+static bool is_setting(const char *word)
+{
+	return strchr(word, '=') && (isalpha((unsigned char)*word) || *word == '_');
+}
+
+int launch_check(const struct launch *l)
 {
 	if (!l->arguments || !l->arguments[0] || !*l->arguments[0] || (l->directory && *l->directory != '/'))
 		return -EINVAL;
 	for (const char *const *e = l->environment; e && *e; e++)
-		if (!strchr(*e, '=') || **e == '=')
+		if (!is_setting(*e))
 			return -EINVAL;
 	int arguments = count(l->arguments), environment = count(l->environment);
 	bool few = arguments > 0 && environment >= 0 && arguments + environment <= LAUNCH_WORDS_MAX;
@@ -53,7 +59,7 @@ static int encode(uint32_t id, const struct launch *l, struct buf *to)
 {
 	struct launch_request q = {.kind = HELPER_MSG_LAUNCH, .id = id, .given = given(l)};
 	const char *const directory[] = {l->directory ? l->directory : "", NULL};
-	int r = check(l);
+	int r = launch_check(l);
 
 	if (r < 0)
 		return r;

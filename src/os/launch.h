@@ -19,10 +19,12 @@ struct launch {
 	const int *fds;	       /* stdin, stdout, stderr, -1: /dev/null; NULL: all three */
 };
 
+/* Could that be started? -EINVAL: no argument, a directory that is not absolute, or a word in the environment that is no
+ * NAME=VALUE; -E2BIG: more words or bytes than the limits above. */
+int launch_check(const struct launch *l);
 /* Has it started; the answer comes as a notice. *ret_status is the caller's: it becomes readable when the program was
- * executed or can't be, which launch_failed() tells. -EINVAL: no argument, a directory that is not absolute, or an
- * environment's word without '='; -E2BIG: more words or bytes than the limits above; -EAGAIN: the launcher is behind, try
- * later; -EPIPE: it is gone. Between LOST and READY it is dropped: ret_status says it was executed. */
+ * executed or can't be, which launch_failed() tells. Errors as above; -EBADF; -EAGAIN: the launcher is behind, try later;
+ * -EPIPE: it is gone. Between LOST and READY it is dropped, and *ret_status says that it was executed. */
 int launch_start(struct helper *launcher, uint32_t id, const struct launch *l, int *ret_status);
 /* 0: it was executed; -EAGAIN: not known yet; or why it can't be, with *ret_what for people: "no such directory". */
 int launch_failed(int status, const char **ret_what);

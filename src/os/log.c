@@ -86,26 +86,6 @@ void log_level(int least)
 	logger.least = least;
 }
 
-/* One character of the line, made harmless; returns its bytes in `to` (4 at most) and moves *from on. */
-static size_t escape(char to[8], const char **from, const char *end)
-{
-	const unsigned char *c = (const unsigned char *)*from;
-	size_t length = utf8_char(*from, end - *from);
-	bool c1_control = length == 2 && c[0] == 0xc2 && c[1] < 0xa0;
-
-	if (*c == '\n' || *c == '\t' || *c == '\\') {
-		*from += 1;
-		return snprintf(to, 8, "\\%c", *c == '\n' ? 'n' : *c == '\t' ? 't' : '\\');
-	}
-	if (length == 0 || c1_control || *c < 0x20 || *c == 0x7f) {
-		*from += 1;
-		return snprintf(to, 8, "\\x%02x", *c);
-	}
-	memcpy(to, *from, length);
-	*from += length;
-	return length;
-}
-
 /* Leaves room for "..." where it had to cut. */
 static void escape_line(char line[LOG_LINE_MAX + 1], const char *text, size_t n)
 {
@@ -113,8 +93,8 @@ static void escape_line(char line[LOG_LINE_MAX + 1], const char *text, size_t n)
 	size_t used = strlen(line);
 
 	while (text < end) {
-		char c[8];
-		size_t length = escape(c, &text, end);
+		char c[UTF8_ESCAPED];
+		size_t length = utf8_escape(c, &text, end);
 		if (used + length > LOG_LINE_MAX - 3) {
 			memcpy(line + used, "...", 3);
 			used += 3;

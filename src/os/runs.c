@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "os/runs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/pidfd.h"
+
+struct runs {
+	int sources, proc;
+	struct helper *launcher; /* NULL: its keeper is gone */
+	struct source talk;
+	bool ready;
+	char why[64]; /* it is not ready because */
+	uint32_t last_id;
+	unsigned n;
+	struct system_run *first;
+};
+
+struct system_run {
+	struct source source; /* its status pipe until it was executed; its pidfd when the launcher is gone */
+	struct runs *runs;
+	struct system_run *next, **link;
+	const struct system_run_events *events;
+	void *owner;
+	uint32_t id;
+	struct process_key key; /* pid 0: the launcher has not answered */
+	int status;		/* the pipe, until the launcher answers; then -1 */
+	bool told;		/* that it runs */
+	bool launchers;		/* whose launcher tells of its end */
+};
+
+/* --- one of them -------------------------------------------------------------------------------------------------- */
+
+static void run_free(struct system_run *run)
+{
+	source_close(run->runs->sources, &run->source);
+	if (run->status >= 0)
+		close(run->status);
+	run->runs->n--;
+	*run->link = run->next;
+	if (run->next)
+		run->next->link = run->link;
+	free(run);
+}
+
+static void tell_failed(struct system_run *run, int error, const char *what)
+{
+	const struct system_run_events *events = run->events;
+	void *owner = run->owner;
+
+	run_free(run);
+	events->started(owner, error, what, NULL);
+}
+
+static void tell_ended(struct system_run *run, int status)
+{
+	const struct system_run_events *events = run->events;
+	void *owner = run->owner;
+
+	run_free(run);
+	events->ended(owner, status);
+}
+
+static struct system_run *find_id(struct runs *r, uint32_t id)
+{
+	struct system_run *run = r->first;
+
+	while (run && run->id != id)
+		run = run->next;
+	return run;
+}
+
+static bool tell_started(struct system_run *run)
+{
+	struct runs *r = run->runs;
+	uint32_t id = run->id;
+
+	run->told = true;
+	run->events->started(run->owner, 0, NULL, &run->key);
+	return find_id(r, id) == run;
+}
+
+/* Asks the pipe whether it was executed. False: the run is gone, since it was not or its owner wants no more. */
+static bool look(struct system_run *run)
+{
+	const char *what = "";
+	int error = launch_failed(run->source.fd, &what);
+
+	if (error == -EAGAIN)
+		return true;
+	source_close(run->runs->sources, &run->source);
+	if (error == 0)
+		return tell_started(run);
+	tell_failed(run, error, what);
+	return false;
+}
+
+static void on_pidfd(struct source *s)
+{
+	tell_ended((struct system_run *)s, SYSTEM_END_UNKNOWN);
+}
+
+/* From here on without the launcher. */
+static void follow(struct system_run *run)
+{
+	struct runs *r = run->runs;
+	int fd, error = pidfd_of(r->proc, &run->key, &fd);
+
+	if (error == 0 && (error = source_add(r->sources, &run->source, fd, on_pidfd)) < 0)
+		close(fd);
+	if (error < 0)
+		tell_ended(run, SYSTEM_END_UNKNOWN);
+}
+
+static void on_status(struct source *s)
+{
+	struct system_run *run = (struct system_run *)s;
+
+	if (look(run) && run->told && !run->launchers)
+		follow(run);
+}
+
+static struct system_run *find_pid(struct runs *r, int32_t pid)
+{
+	struct system_run *run = r->first;
+
+	while (run && !(run->launchers && run->key.pid == pid))
+		run = run->next;
+	return run;
+}
+
+/* --- what the launcher says ---------------------------------------------------------------------------------------- */
+
+static void on_started(struct runs *r, uint32_t id, int result)
+{
+	static const struct process_units none;
+	struct system_run *run = find_id(r, id);
+	struct process p;
+
+	if (!run)
+		return;
+	if (result < 0) {
+		tell_failed(run, result, "can't be started");
+		return;
+	}
+	run->key = (struct process_key){result, 0};
+	run->launchers = true;
+	if (process_read(r->proc, result, &none, &p) == 0)
+		run->key.start = p.key.start;
+	int status = run->status;
+	run->status = -1;
+	int error = source_add(r->sources, &run->source, status, on_status);
+	if (error < 0) {
+		close(status);
+		tell_started(run);
+	}
+}
+
+static void on_ended(struct runs *r, int32_t pid, int status)
+{
+	struct system_run *run = find_pid(r, pid);
+
+	if (run && (run->told || look(run)))
+		tell_ended(run, status);
+}
+
+static void outlive(struct system_run *run)
+{
+	run->launchers = false;
+	if (!run->key.pid)
+		tell_failed(run, -EPIPE, "can't be followed: vigia-launcher ended meanwhile");
+	else if ((run->told || look(run)) && run->told)
+		follow(run);
+}
+
+static void on_lost(struct runs *r, const char *who, int status)
+{
+	r->ready = false;
+	snprintf(r->why, sizeof r->why, WIFSIGNALED(status) ? "%s was ended by signal %d" : "%s ended with status %d", who,
+	    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	/* A callback may forget any of them: begin again after each. */
+	for (struct system_run *run = r->first, *next; run; run = next) {
+		next = run->next;
+		if (run->launchers || !run->key.pid) {
+			outlive(run);
+			next = r->first;
+		}
+	}
+}
+
+static void on_notice(struct runs *r, const struct helper_notice *n)
+{
+	if (n->kind == HELPER_STARTED)
+		on_started(r, n->id, n->result);
+	else if (n->kind == HELPER_ENDED)
+		on_ended(r, (int32_t)n->id, n->result);
+	else if (n->kind == HELPER_LOST)
+		on_lost(r, "vigia-launcher", n->result);
+	else
+		r->ready = true;
+}
+
+static void on_talk(struct source *s)
+{
+	struct runs *r = (struct runs *)((char *)s - offsetof(struct runs, talk));
+	struct helper_notice n;
+	int error = helper_read(r->launcher, &n);
+
+	if (error > 0)
+		on_notice(r, &n);
+	if (error >= 0)
+		return;
+	source_close(r->sources, &r->talk);
+	int status = helper_lost(r->launcher);
+	r->launcher = NULL;
+	on_lost(r, "vigia-keeper", status);
+}
+
+/* --- all of them -------------------------------------------------------------------------------------------------- */
+
+int runs_open(struct runs **ret, const char *launcher, int sources, int proc, struct buf *why)
+{
+	struct runs *r = calloc(1, sizeof *r);
+	int error = r ? helper_open(launcher, NULL, 0, &r->launcher, why) : -ENOMEM;
+
+	if (error < 0) {
+		free(r);
+		return error;
+	}
+	r->sources = sources;
+	r->proc = proc;
+	r->ready = true;
+	r->talk.fd = -1;
+	/* The descriptor is the launcher's, a source has one of its own. */
+	int fd = fcntl(helper_fd(r->launcher), F_DUPFD_CLOEXEC, 0);
+	error = fd < 0 ? -errno : source_add(sources, &r->talk, fd, on_talk);
+	if (error < 0) {
+		if (fd >= 0)
+			close(fd);
+		runs_close(r);
+		return error;
+	}
+	*ret = r;
+	return 0;
+}
+
+void runs_close(struct runs *r)
+{
+	if (!r)
+		return;
+	while (r->first)
+		run_free(r->first);
+	source_close(r->sources, &r->talk);
+	helper_close(r->launcher);
+	free(r);
+}
+
+static void link_run(struct runs *r, struct system_run *run)
+{
+	run->runs = r;
+	run->next = r->first;
+	run->link = &r->first;
+	if (r->first)
+		r->first->link = &run->next;
+	r->first = run;
+	r->n++;
+}
+
+int runs_start(struct runs *r, const struct launch *l, const struct system_run_events *events, void *owner,
+    struct system_run **ret)
+{
+	if (!r->ready || r->n >= SYSTEM_RUNS_MAX)
+		return r->launcher ? -EAGAIN : -EPIPE;
+	struct system_run *run = calloc(1, sizeof *run);
+	if (!run)
+		return -ENOMEM;
+	*run = (struct system_run){.source.fd = -1, .events = events, .owner = owner, .id = ++r->last_id};
+	int error = launch_start(r->launcher, run->id, l, &run->status);
+	if (error < 0) {
+		free(run);
+		return error;
+	}
+	link_run(r, run);
+	*ret = run;
+	return 0;
+}
+
+void runs_forget(struct system_run *run)
+{
+	run_free(run);
+}
+
+int runs_trouble(const struct runs *r, struct buf *ret_what)
+{
+	if (r->ready)
+		return 0;
+	buf_putf(ret_what, r->launcher ? "%s, so no program can be started; it is started again"
+				       : "%s, so no program can be started until vigiad is restarted",
+	    r->why);
+	return 1;
+}
+
+pid_t runs_keeper(const struct runs *r)
+{
+	return r->launcher ? helper_pid(r->launcher) : 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs started through vigia-launcher, until they end. When the launcher dies they go on, and their ends are seen
+ * by the kernel's word alone: without a status. */
+#ifndef VIGIA_OS_RUNS_H
+#define VIGIA_OS_RUNS_H
+
+#include "os/source.h"
+#include "os/system.h"
+
+struct runs;
+
+/* Starts the launcher. sources: borrowed. */
+int runs_open(struct runs **ret, const char *launcher, int sources, int proc, struct buf *why);
+void runs_close(struct runs *r);
+/* As in struct system_type. */
+int runs_start(struct runs *r, const struct launch *l, const struct system_run_events *events, void *owner,
+    struct system_run **ret);
+void runs_forget(struct system_run *run);
+int runs_trouble(const struct runs *r, struct buf *ret_what);
+/* vigia-keeper's process id; 0: it is gone. */
+pid_t runs_keeper(const struct runs *r);
+
+#endif
