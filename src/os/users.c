@@ -84,7 +84,7 @@ static void empty(struct table *t)
 
 /* --- lines of passwd(5): name:password:uid:... ------------------------------------------------------------------- */
 
-static bool parse_line(const char *line, size_t n, uid_t *ret_uid, char name[PROCESS_USER_MAX + 1])
+bool users_parse(const char *line, size_t n, uid_t *ret_uid, char ret_name[PROCESS_USER_MAX + 1])
 {
 	const char *end = line + n, *password = memchr(line, ':', n);
 	const char *uid = password ? memchr(password + 1, ':', (size_t)(end - password - 1)) : NULL;
@@ -98,7 +98,7 @@ static bool parse_line(const char *line, size_t n, uid_t *ret_uid, char name[PRO
 	if (digit == uid || digit == end || *digit != ':' || value > UINT32_MAX)
 		return false;
 	*ret_uid = (uid_t)value;
-	utf8_harmless(name, PROCESS_USER_MAX + 1, line, (size_t)(password - line));
+	utf8_harmless(ret_name, PROCESS_USER_MAX + 1, line, (size_t)(password - line));
 	return true;
 }
 
@@ -106,7 +106,7 @@ static void take_line(struct table *t, const char *line, size_t n, size_t most)
 {
 	char name[PROCESS_USER_MAX + 1];
 	uid_t uid;
-	struct user *u = parse_line(line, n, &uid, name) ? find_or_add(t, uid, most) : NULL;
+	struct user *u = users_parse(line, n, &uid, name) ? find_or_add(t, uid, most) : NULL;
 
 	/* Of several names the first counts, as for everybody. */
 	if (u && !*u->name)

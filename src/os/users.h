@@ -22,4 +22,7 @@ void users_refresh(struct users *u);
 /* Borrowed until the next call or turn. */
 const char *users_name(struct users *u, uid_t uid);
 
+/* A line of passwd(5), name:password:uid:...; false: it is none. */
+bool users_parse(const char *line, size_t n, uid_t *ret_uid, char ret_name[PROCESS_USER_MAX + 1]);
+
 #endif
