@@ -304,8 +304,3 @@ int runs_trouble(const struct runs *r, struct buf *ret_what)
 	    r->why);
 	return 1;
 }
-
-pid_t runs_keeper(const struct runs *r)
-{
-	return r->launcher ? helper_pid(r->launcher) : 0;
-}

@@ -17,7 +17,5 @@ int runs_start(struct runs *r, const struct launch *l, const struct system_run_e
     struct system_run **ret);
 void runs_forget(struct system_run *run);
 int runs_trouble(const struct runs *r, struct buf *ret_what);
-/* vigia-keeper's process id; 0: it is gone. */
-pid_t runs_keeper(const struct runs *r);
 
 #endif
