@@ -19,7 +19,8 @@ enum { STACK_BYTES = 256 << 10 };
 struct reader {
 	pthread_t thread;
 	pthread_cond_t work, done;
-	bool leave, left_behind;
+	bool leave;
+	int32_t stuck_with; /* not 0: it was left behind */
 	size_t n, read;
 	int32_t pids[COMMANDS_PIECE];
 	struct command_bytes out[COMMANDS_PIECE];
@@ -67,13 +68,10 @@ static int32_t await_work(struct reader *r)
 	return r->leave ? 0 : r->pids[r->read];
 }
 
-static void take_result(struct reader *r, int32_t pid, const char *bytes, ssize_t n)
+static void take_result(struct reader *r, const char *bytes, ssize_t n)
 {
-	if (r->left_behind) {
-		*stuck_place(pid) = 0;
-		return;
-	}
 	struct command_bytes *to = &r->out[r->read++];
+
 	to->size = n > 0 ? (size_t)n : 0;
 	memcpy(to->bytes, bytes, to->size);
 	if (r->read == r->n)
@@ -98,11 +96,14 @@ static void *run(void *data)
 		pthread_mutex_unlock(&lock);
 		ssize_t n = commands_read_one(pid, bytes, sizeof bytes);
 		pthread_mutex_lock(&lock);
-		take_result(r, pid, bytes, n);
+		if (!r->leave)
+			take_result(r, bytes, n);
 	}
-	bool mine = r->left_behind;
+	bool left_behind = r->stuck_with != 0;
+	if (left_behind)
+		*stuck_place(r->stuck_with) = 0;
 	pthread_mutex_unlock(&lock);
-	if (mine)
+	if (left_behind)
 		reader_free(r);
 	return NULL;
 }
@@ -157,8 +158,10 @@ static void leave_behind(struct commands *c, int32_t pid)
 {
 	struct reader *r = c->reader;
 
+	/* Or it has not even begun, where a machine is that busy. */
 	*stuck_place(0) = pid;
-	r->leave = r->left_behind = true;
+	r->stuck_with = pid;
+	r->leave = true;
 	pthread_detach(r->thread);
 	c->reader = NULL;
 }
