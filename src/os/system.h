@@ -25,7 +25,7 @@ enum { SYSTEM_END_UNKNOWN = -1 };
 
 struct system_options {
 	const char *launcher; /* path of vigia-launcher */
-	const char *topology; /* path of vigia-topology; NULL: the topology stays unknown */
+	const char *topology; /* absolute path of vigia-topology; NULL: the topology stays unknown */
 	const char *remote;   /* how to start on another host, os/remote.h; NULL: REMOTE_SSH */
 };
 
