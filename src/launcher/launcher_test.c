@@ -302,7 +302,8 @@ static void what_can_not_be_executed_says_why(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		const char *what = "";
 		pid_t pid;
-		struct launch l = {.arguments = WORDS(cases[i].program), .directory = cases[i].directory};
+		struct launch l = {.arguments = WORDS(cases[i].program), .directory = cases[i].directory,
+		    .environment = WORDS("PATH=/usr/bin:/bin")}; /* a folder that may not be searched is EACCES */
 		assert_int_equal(launch(h, &l, &pid, &what), cases[i].error);
 		assert_string_equal(what, cases[i].what);
 		assert_int_equal(WEXITSTATUS(await_ended(h, pid)), 127);

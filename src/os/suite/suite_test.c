@@ -118,7 +118,7 @@ static void what_it_writes_goes_where_it_is_told(void **state)
 
 static void what_can_not_be_executed_says_why(void **state)
 {
-	const struct launch none = {.arguments = WORDS("vigia-no-such-program")},
+	const struct launch none = {.arguments = WORDS("vigia-no-such-program"), .environment = WORDS("PATH=/usr/bin:/bin")},
 			    nowhere = {.arguments = WORDS("true"), .directory = "/nonexistent/vigia"};
 	struct heard h;
 
