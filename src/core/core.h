@@ -20,6 +20,7 @@ struct peer;
 struct speech;
 struct channels;
 struct links;
+struct processes;
 struct registered;
 struct relay;
 struct view;
@@ -67,6 +68,7 @@ struct core {
 	char name[64]; /* of the node */
 	struct channels *channels;
 	struct view *view;
+	struct processes *processes;
 	struct links *links;
 	struct registered *registered; /* services that programs offer */
 	struct buf passing;	       /* a frame on its way */

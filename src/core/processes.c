@@ -302,6 +302,20 @@ static void over_start(struct call *c)
 	free(r);
 }
 
+/* --- the host's processors --- */
+
+void processes_put_topology(const struct core *core, struct msg *m)
+{
+	const struct host_topology *t;
+	if (!core->processes || core->processes->type->topology(core->processes->system, &t))
+		return;
+	msg_set_int(m, "packages", t->packages);
+	msg_set_int(m, "numa-nodes", t->nodes);
+	msg_set_int(m, "cores", t->cores);
+	msg_set_int(m, "threads", t->threads);
+	msg_set(m, "topology", t->tree);
+}
+
 /* --- the table --- */
 
 #define PID {"pid", OP_INTEGER, "its number", .required = true}

@@ -9,6 +9,7 @@
 #include "base/names.h"
 #include "core/channels.h"
 #include "core/links.h"
+#include "core/processes.h"
 #include "os/clock.h"
 #include "os/host.h"
 #include "proto/chars.h"
@@ -255,6 +256,7 @@ static int run_info(struct call *c)
 	msg_set_int(m, "processors", f.processors);
 	msg_set_int(m, "memory", f.memory);
 	msg_set_int(m, "booted", f.booted_ns);
+	processes_put_topology(c->core, m);
 	call_send(c, m);
 	return CALL_DONE;
 }

@@ -16,6 +16,7 @@
 #include "core/core.h"
 #include "core/links.h"
 #include "core/own_id.h"
+#include "core/processes.h"
 #include "core/view.h"
 #include "daemon/check.h"
 #include "os/clock.h"
@@ -32,6 +33,7 @@ struct daemon {
 	struct core core;
 	struct health health;
 	struct conf *conf;
+	struct system *system;
 	char *conf_file, *runtime, *state, *history_path;
 	int runtime_lock, state_lock;
 	struct buf listen_why; /* the last that failed */
@@ -51,7 +53,7 @@ static const struct op daemon_ops[] = {
     {NULL},
 };
 static const struct service daemon_service = {.name = "daemon", .doc = "the daemon itself", .ops = daemon_ops};
-static const struct service *const services[] = {&host_service, &registry_service, &channel_service, &health_service,
+static const struct service *const services[] = {&host_service, &process_service, &registry_service, &channel_service, &health_service,
     &daemon_service, NULL};
 
 /* --- from configuration to what the floors want --- */
@@ -279,6 +281,7 @@ static void stop(void)
 	stop_listening();
 	health_stop(&d.health);
 	links_stop(&d.core);
+	processes_stop(&d.core);
 	core_stop(&d.core);
 	uv_close((uv_handle_t *)&d.term, NULL);
 	uv_close((uv_handle_t *)&d.interrupt, NULL);
@@ -337,7 +340,7 @@ static int die(const char *what, struct buf *why, int error)
 /* Where the helper is, and the programs that it starts: PREFIX/sbin/vigiad has its own in PREFIX/libexec/vigia, wherever
  * the prefix was moved to. */
 struct programs {
-	char helper[4200], own[4200], others[4200];
+	char helper[4200], launcher[4200], topology[4200], own[4200], others[4200];
 	const char *dirs[2];
 };
 
@@ -350,6 +353,8 @@ static int find_programs(struct programs *p)
 	self[n] = '\0';
 	*strrchr(self, '/') = '\0';
 	snprintf(p->helper, sizeof p->helper, "%s/../libexec/vigia/vigia-helper", self);
+	snprintf(p->launcher, sizeof p->launcher, "%s/../libexec/vigia/vigia-launcher", self);
+	snprintf(p->topology, sizeof p->topology, "%s/../libexec/vigia/vigia-topology", self);
 	snprintf(p->own, sizeof p->own, "%s/../libexec/vigia/monitors", self);
 	snprintf(p->others, sizeof p->others, "%s/monitors", d.state);
 	p->dirs[0] = p->own;
@@ -357,11 +362,17 @@ static int find_programs(struct programs *p)
 	return 0;
 }
 
-static int open_helper(struct buf *why)
+/* Both before the loop: nothing is forked once it runs. */
+static int open_helpers(struct buf *why)
 {
 	struct programs p;
 	int r = find_programs(&p);
-	return r ? r : starter_open(&d.health.starter, p.helper, p.dirs, why);
+	if (!r)
+		r = starter_open(&d.health.starter, p.helper, p.dirs, why);
+	if (r)
+		return r;
+	struct system_options o = {.launcher = p.launcher, .topology = p.topology};
+	return system_linux.open(&d.system, &o, why);
 }
 
 static bool is_same_place(const char *a, const char *b)
@@ -408,6 +419,8 @@ static int serve(struct buf *why)
 	int r = own_id(d.state, &id);
 	if (!r)
 		r = core_start(&d.core, &d.loop, &id, d.conf->name, services, &limits);
+	if (!r)
+		r = processes_start(&d.core, d.system);
 	if (!r)
 		r = links_start(&d.core, &platform_direct, why);
 	if (!r)
@@ -554,9 +567,9 @@ static int run(const char *file)
 	int r = prepare_places(&why);
 	if (r)
 		return die("can't start", &why, r);
-	r = open_helper(&why);
+	r = open_helpers(&why);
 	if (r)
-		return die("can't start vigia-helper", &why, r);
+		return die("can't start vigia-helper and vigia-launcher", &why, r);
 	r = serve(&why);
 	if (r)
 		return die("can't serve", &why, r);

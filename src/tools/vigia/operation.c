@@ -230,18 +230,37 @@ static void put_all(const struct answers *a)
 	end_document(a->v, t);
 }
 
-/* Of what goes on, the first answer says what it is about; the columns are the second's. */
+/* Has m all that the table under way was made for? One that is more, or something else, begins another. */
+static bool fits(const struct answers *a, const struct msg *m)
+{
+	if (!a->stream || strcmp(a->list[0]->name, m->name))
+		return false;
+	for (const struct msg_field *f = m->fields; f; f = f->next)
+		if (!has_column(a, f->name, false))
+			return false;
+	return true;
+}
+
+static void end_table(struct answers *a)
+{
+	if (a->stream)
+		table_end(a->stream);
+	a->stream = NULL;
+	a->columns_n = 0;
+	memset(a->columns, 0, sizeof a->columns);
+	release(a);
+	a->list = NULL;
+	a->n = a->size = 0;
+}
+
+/* Of what goes on, each answer at once. */
 static int show(void *data, const struct msg *m)
 {
 	struct answers *a = data;
-	if (!a->n)
-		return keep(a, m);
-	if (!a->stream && keep(a, m))
-		return WRONG;
-	if (!a->stream) {
-		a->columns_n = 0;
-		memset(a->columns, 0, sizeof a->columns);
-		add_columns(a, a->list[1], false);
+	if (!fits(a, m)) {
+		end_table(a);
+		if (keep(a, m))
+			return WRONG;
 		a->stream = table_new(a->columns, a->v->format, table_flags(a->v, TABLE_STREAM));
 	}
 	put_rows(a, a->stream, m);
@@ -252,9 +271,7 @@ static int follow(struct vigia *v, struct msg *query)
 {
 	struct answers a = {.v = v};
 	int r = vigia_follow(v, query, show, &a);
-	if (a.stream)
-		table_end(a.stream);
-	release(&a);
+	end_table(&a);
 	return r;
 }
 
