@@ -19,6 +19,7 @@
 struct peer;
 struct speech;
 struct channels;
+struct lease;
 struct links;
 struct processes;
 struct registered;
@@ -70,6 +71,7 @@ struct core {
 	struct view *view;
 	struct processes *processes;
 	struct links *links;
+	struct lease *leases;
 	struct registered *registered; /* services that programs offer */
 	struct buf passing;	       /* a frame on its way */
 	uint64_t askers; /* so far */

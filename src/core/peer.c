@@ -420,12 +420,12 @@ int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, con
 
 void core_stop(struct core *core)
 {
-	channels_stop(core);
 	for (struct peer *p = core->peers, *next; p; p = next) {
 		next = p->next;
 		peer_gone(p, 0, "this daemon ends");
 		peer_leave(p);
 	}
+	channels_stop(core);
 	buf_release(&core->passing);
 	uv_close((uv_handle_t *)&core->tidy, NULL);
 	net_flush(&core->net);

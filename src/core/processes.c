@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "core/leases.h"
+
 enum { AT_ONCE = 100 /* processes a turn: some 2 ms */ };
 
 struct processes {
@@ -136,6 +138,29 @@ static bool is_callers(const struct call *c, const struct process *p)
 	return call_is_of(c, p->uid) && p->real_uid == p->uid && p->saved_uid == p->uid;
 }
 
+static int check_rights(struct call *c, const struct process *p)
+{
+	if (call_trusted(c) || is_callers(c, p))
+		return 0;
+	return call_fail(c, "not-permitted", "process %d belongs to uid %d", p->key.pid, (int)p->uid);
+}
+
+int processes_check_rights(struct call *c, int64_t pid)
+{
+	struct process p;
+	return find(c, pid, 0, &p) ? -1 : check_rights(c, &p);
+}
+
+static int check_leases(struct call *c, const struct process *p)
+{
+	char what[32];
+	struct buf why = BUF_INIT;
+	snprintf(what, sizeof what, "process %d", p->key.pid);
+	int r = lease_allows(c, what, &why) ? 0 : call_fail(c, "held", "%s", buf_str(&why));
+	buf_release(&why);
+	return r;
+}
+
 static int run_signal(struct call *c)
 {
 	struct process p;
@@ -145,8 +170,8 @@ static int run_signal(struct call *c)
 		return call_fail(c, "bad-argument", "process.signal: no signal is named %.20s", name);
 	if (find(c, c->args[0].number, c->args[2].number, &p))
 		return -1;
-	if (!call_trusted(c) && !is_callers(c, &p))
-		return call_fail(c, "not-permitted", "process %d belongs to uid %d", p.key.pid, (int)p.uid);
+	if (check_rights(c, &p) || check_leases(c, &p))
+		return -1;
 	int r = type_of(c)->signal(system_of(c), &p.key, number);
 	if (r == -ESRCH)
 		return call_fail(c, "not-found", "process %d is gone", p.key.pid);

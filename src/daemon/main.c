@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "core/channels.h"
 #include "core/core.h"
+#include "core/leases.h"
 #include "core/links.h"
 #include "core/own_id.h"
 #include "core/processes.h"
@@ -53,7 +54,7 @@ static const struct op daemon_ops[] = {
     {NULL},
 };
 static const struct service daemon_service = {.name = "daemon", .doc = "the daemon itself", .ops = daemon_ops};
-static const struct service *const services[] = {&host_service, &process_service, &registry_service, &channel_service, &health_service,
+static const struct service *const services[] = {&host_service, &lease_service, &process_service, &registry_service, &channel_service, &health_service,
     &daemon_service, NULL};
 
 /* --- from configuration to what the floors want --- */

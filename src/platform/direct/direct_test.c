@@ -412,9 +412,17 @@ static void a_hello_must_be_whole_before_too_much_was_said(void **state)
 	buf_release(&payload);
 }
 
+static bool one_is_ended(const int *fds, int n)
+{
+	int ended = 0;
+	for (int i = 0; i < n; i++)
+		ended += is_ended(fds[i]);
+	return ended > 0;
+}
+
 static void strangers_take_only_so_much(void **state)
 {
-	int fds[LINKS_MAX + 1], ended = 0;
+	int fds[LINKS_MAX + 1];
 	two_stands(60000, 0);
 	for (int i = 0; i <= LINKS_MAX; i++) {
 		struct buf bytes = BUF_INIT;
@@ -423,7 +431,7 @@ static void strangers_take_only_so_much(void **state)
 		assert_int_equal(send(fds[i], bytes.data, bytes.len, 0), bytes.len);
 		buf_release(&bytes);
 	}
-	UNTIL((ended += is_ended(fds[LINKS_MAX]), ended));
+	UNTIL(one_is_ended(fds, LINKS_MAX + 1)); /* which: a port has several queues */
 	for (int i = 0; i <= LINKS_MAX; i++)
 		close(fds[i]);
 	UNTIL(b->lines[3].lost);
