@@ -65,6 +65,7 @@ class Terminal:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
+                self.pump()  # its last words
         return self.status is not None
 
     def close(self):
