@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "os/clock.h"
+#include "tools/vigia/interrupt.h"
 #include "tools/vigia/text.h"
 #include "tools/vigia/vigia.h"
 #include "tools/vigia/when.h"
@@ -12,17 +14,32 @@
 /* A daemon that says nothing for so long while it owes an answer is stuck. */
 enum { SILENCE_MS = 30000 };
 
+static const char *complaint_of = "";
+static bool complaints_off;
+
+void complain_of(const char *where)
+{
+	complaint_of = where;
+}
+
+void complaints(bool on)
+{
+	complaints_off = !on;
+}
+
 void complain(const char *format, ...)
 {
 	char lines[8192], *rest = lines, *line;
 	struct buf out = BUF_INIT;
 	va_list ap;
+	if (complaints_off)
+		return;
 	va_start(ap, format);
 	vsnprintf(lines, sizeof lines, format, ap);
 	va_end(ap);
 	while ((line = strsep(&rest, "\n")))
 		if (*line) {
-			buf_puts(&out, "vigia: ");
+			buf_putf(&out, "vigia: %s%s", complaint_of, *complaint_of ? ": " : "");
 			text_put(&out, line);
 			buf_putc(&out, '\n');
 		}
@@ -39,7 +56,7 @@ int vigia_connect(struct vigia *v)
 	int r = client_open(&v->client, v->at, &why);
 	if (r) {
 		complain("%s", *buf_str(&why) ? buf_str(&why) : strerror(-r));
-		if (!v->at)
+		if (!v->at && !complaints_off)
 			fputs("Start one with `systemctl start vigiad`, or for yourself with `vigiad "
 			      "--foreground`;\n"
 			      "`--at` or $VIGIA_SOCKET name one elsewhere.\n",
@@ -47,6 +64,15 @@ int vigia_connect(struct vigia *v)
 	}
 	buf_release(&why);
 	return r ? NO_DAEMON : DONE;
+}
+
+bool vigia_connected(struct vigia *v)
+{
+	struct msg *m;
+	int r = 1;
+	while (v->client && (r = client_next(v->client, 0, &m)) > 0)
+		msg_free(m);
+	return v->client && !r;
 }
 
 static int nothing(void *data, const struct msg *answer)
@@ -94,6 +120,7 @@ struct asking {
 	int64_t first_id, under_way; /* queries, with ids from that one on */
 	char node[64], monitor[64];  /* asked for; "": all */
 	bool not_found;		     /* and not yet said */
+	bool stopped;		     /* from here: the daemon goes on until it is told */
 };
 
 /* A name that is not found: who asked has more to say of it. */
@@ -123,8 +150,36 @@ static void take(struct asking *a, const struct msg *m)
 	} else {
 		int r = a->fn(a->data, m);
 		a->under_way = r ? 0 : a->under_way;
+		a->stopped = r;
 		a->result = r ? r : a->result;
 	}
+}
+
+/* A program that ends cancels by that; a console's connection stays. */
+static void cancel(struct vigia *v, const struct asking *a, size_t n)
+{
+	for (size_t i = 0; v->console && i < n; i++) {
+		struct msg *q = vigia_query(v, "master", "cancel");
+		msg_set_int(q, "of", a->first_id + (int64_t)i);
+		client_ask(v->client, q);
+	}
+}
+
+/* client_next(), which no interrupt is too early for. -ECANCELED: one came. */
+static int next(struct vigia *v, int silence_ms, struct msg **ret)
+{
+	int r = 0;
+	while (!interrupt_came() && !(r = client_next(v->client, 0, ret))) {
+		struct pollfd p[2] = {{.fd = client_fd(v->client), .events = POLLIN}, {.fd = interrupt_fd(), .events = POLLIN}};
+		if (!poll(p, 2, silence_ms))
+			return 0;
+	}
+	return r ? r : -ECANCELED;
+}
+
+static int silence(const struct vigia *v)
+{
+	return v->patience_ms ? v->patience_ms : SILENCE_MS;
 }
 
 static int ask_until_over(
@@ -136,20 +191,23 @@ static int ask_until_over(
 		return gone((int)a->first_id);
 	while (a->under_way > 0) {
 		struct msg *m;
-		int r = client_next(v->client, silence_ms, &m);
+		int r = next(v, silence_ms, &m);
+		a->stopped |= r == -ECANCELED;
+		if (a->stopped)
+			break;
 		if (r < 0)
 			return gone(r);
-		if (!r && silence_ms >= 0) {
-			complain("the daemon has not answered for %d s", SILENCE_MS / 1000);
+		if (!r) {
+			complain("the daemon has not answered for %d s", silence_ms / 1000);
 			return NO_DAEMON;
 		}
-		if (!r)
-			continue;
 		if (about(a, m))
 			take(a, m);
 		msg_free(m);
 	}
-	return a->result;
+	if (a->stopped)
+		cancel(v, a, n);
+	return a->stopped && !a->result ? WRONG : a->result;
 }
 
 /* A name that is not found is answered with those that are like it. */
@@ -168,13 +226,19 @@ static int ask(struct vigia *v, struct msg *const *queries, size_t n, struct ask
 int vigia_ask(struct vigia *v, struct msg *query, answer_fn *fn, void *data)
 {
 	struct asking a = {.fn = fn, .data = data};
-	return ask(v, &query, 1, &a, SILENCE_MS);
+	return ask(v, &query, 1, &a, silence(v));
+}
+
+int vigia_ask_all(struct vigia *v, struct msg *const *queries, size_t n, answer_fn *fn, void *data)
+{
+	struct asking a = {.fn = fn, .data = data};
+	return ask(v, queries, n, &a, silence(v));
 }
 
 int vigia_ask_both(struct vigia *v, struct msg *first, struct msg *second, answer_fn *fn, void *data)
 {
 	struct asking a = {.fn = fn, .data = data};
-	return ask(v, (struct msg *[]){first, second}, 2, &a, SILENCE_MS);
+	return ask(v, (struct msg *[]){first, second}, 2, &a, silence(v));
 }
 
 int vigia_follow(struct vigia *v, struct msg *query, answer_fn *fn, void *data)

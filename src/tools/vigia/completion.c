@@ -5,14 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/vigia/text.h"
 #include "tools/vigia/vigia.h"
 
 /* --- words: what a name may become --- */
 
 struct words {
 	const char *node, *monitor; /* what goes before; NULL: nothing */
-	const char *field;
+	word_fn *fn;
+	void *data;
 };
 
 static void say_word(const struct words *w, const char *name, const char *after)
@@ -24,14 +24,19 @@ static void say_word(const struct words *w, const char *name, const char *after)
 		buf_putf(&out, "%s/", w->monitor);
 	buf_puts(&out, name);
 	buf_puts(&out, after);
-	puts(buf_str(&out));
+	w->fn(w->data, buf_str(&out));
 	buf_release(&out);
 }
 
-static int on_name(void *data, const struct msg *m)
+static int on_node(void *data, const struct msg *m)
 {
-	const struct words *w = data;
-	say_word(w, msg_get(m, w->field, ""), w->monitor ? "" : "/");
+	say_word(data, msg_get(m, "name", ""), "/");
+	return 0;
+}
+
+static int on_monitor(void *data, const struct msg *m)
+{
+	say_word(data, msg_get(m, "monitor", ""), "/");
 	return 0;
 }
 
@@ -42,17 +47,17 @@ static int on_config(void *data, const struct msg *m)
 	return 0;
 }
 
-static int on_node(void *data, const struct msg *m)
+static int on_name(void *data, const struct msg *m)
 {
-	puts(msg_get(m, "name", ""));
+	say_word(data, msg_get(m, "name", ""), "");
 	return 0;
 }
 
 /* A word that is no pattern: the shell does not match those. */
-static int say_words(struct vigia *v, const char *word)
+static int paths(struct vigia *v, const char *word, struct words *w)
 {
 	struct path p;
-	struct words w = {NULL, NULL, "name"};
+	answer_fn *fn = on_node;
 	if (path_init(&p, word, NULL))
 		return WRONG;
 	int slashes =
@@ -60,27 +65,42 @@ static int say_words(struct vigia *v, const char *word)
 	struct msg *q = slashes > 1 ? vigia_query(v, "config", "get")
 				    : vigia_query(v, slashes ? "monitor" : "node", "list");
 	if (slashes > 0) {
-		w = (struct words){p.node ? p.node : "*", NULL, "monitor"};
+		fn = on_monitor;
+		w->node = p.node ? p.node : "*";
 		msg_set(q, "node", p.node && strcmp(p.node, ".") ? p.node : "*");
 	}
 	if (slashes > 1) {
-		w.monitor = p.monitor;
+		fn = on_config;
+		w->monitor = p.monitor;
 		msg_set(q, "monitor", p.monitor);
 	}
-	int r = vigia_ask(v, q, slashes > 1 ? on_config : on_name, &w);
+	int r = vigia_ask(v, q, fn, w);
 	path_release(&p);
 	return r;
+}
+
+int completion_words(struct vigia *v, const char *kind, const char *word, word_fn *fn, void *data)
+{
+	struct words w = {.fn = fn, .data = data};
+	if (!strcmp(kind, "nodes"))
+		return vigia_ask(v, vigia_query(v, "node", "list"), on_name, &w);
+	return paths(v, word, &w);
+}
+
+static void say(void *data, const char *word)
+{
+	puts(word);
 }
 
 /* Errors belong to nobody here: the user is in the middle of a line. */
 static int quietly(struct vigia *v, const struct args *a)
 {
-	if (!freopen("/dev/null", "w", stderr) || vigia_connect(v))
-		return NO_DAEMON;
-	bool nodes = !strcmp(a->words[0], "nodes");
-	if (nodes)
-		return vigia_ask(v, vigia_query(v, "node", "list"), on_node, NULL);
-	return say_words(v, a->n > 1 ? a->words[1] : "");
+	complaints(false);
+	int r = vigia_connect(v);
+	if (!r)
+		r = completion_words(v, a->words[0], a->n > 1 ? a->words[1] : "", say, NULL);
+	complaints(true);
+	return r;
 }
 
 /* --- scripts --- */

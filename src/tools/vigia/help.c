@@ -4,6 +4,11 @@
 #include "tools/vigia/operation.h"
 #include "tools/vigia/vigia.h"
 
+static const char *called(const struct vigia *v)
+{
+	return v->console ? "" : "vigia ";
+}
+
 static void put_head(struct vigia *v, const char *s, FILE *to)
 {
 	struct buf out = BUF_INIT;
@@ -24,7 +29,9 @@ static void put_flags(const struct flag *flags, FILE *to)
 
 void help_all(struct vigia *v, FILE *to)
 {
-	fputs("usage: vigia [OPTION...] COMMAND [...]\n\n", to);
+	fputs(v->console ? "A command a line; Tab completes, Ctrl-C ends what goes on, Ctrl-D or `quit` leaves.\n\n"
+			 : "usage: vigia [OPTION...] [COMMAND [...]]\n\n"
+			   "Without a command it opens a console: a command a line, from the terminal or a pipe.\n\n", to);
 	put_head(v, "Commands", to);
 	for (const struct command *const *c = commands; *c; c++)
 		fprintf(to, "  %-26s %s\n", (*c)->name, (*c)->doc);
@@ -32,17 +39,17 @@ void help_all(struct vigia *v, FILE *to)
 	fputc('\n', to);
 	put_head(v, "Options, for every command", to);
 	put_flags(global_flags, to);
-	fputs("\nNames are NODE/MONITOR/METRIC, parts left out are all, * and ? stand for any letters: "
+	fprintf(to, "\nNames are NODE/MONITOR/METRIC, parts left out are all, * and ? stand for any letters: "
 	      "'*/host/load/*'.\n"
-	      "`vigia help COMMAND` says more; so does vigia(1). Exit: 0 well, 1 something is wrong, 2 "
+	      "`%shelp COMMAND` says more; so does vigia(1). Exit: 0 well, 1 something is wrong, 2 "
 	      "usage, 3 no "
 	      "daemon.\n",
-	    to);
+	    called(v));
 }
 
 void help_command(struct vigia *v, const struct command *c, FILE *to)
 {
-	fprintf(to, "usage: vigia %s%s%s%s\n\n  %s\n", c->name, c->flags[0].name ? " [OPTION...]" : "",
+	fprintf(to, "usage: %s%s%s%s%s\n\n  %s\n", called(v), c->name, c->flags[0].name ? " [OPTION...]" : "",
 	    *c->words ? " " : "", c->words, c->doc);
 	if (c->more)
 		fprintf(to, "\n%s", c->more);

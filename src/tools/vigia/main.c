@@ -12,29 +12,6 @@ static bool wants_colour(void)
 	return isatty(STDOUT_FILENO) && !(none && *none) && term && strcmp(term, "dumb");
 }
 
-static int say_version(void)
-{
-	puts("vigia " VIGIA_VERSION);
-	return DONE;
-}
-
-static int run(struct line *l)
-{
-	const struct command *c = l->command;
-	if (l->version)
-		return say_version();
-	if (!c) {
-		help_all(&l->v, l->help ? stdout : stderr);
-		return l->help ? DONE : USAGE;
-	}
-	if (l->help) {
-		help_command(&l->v, c, stdout);
-		return DONE;
-	}
-	int r = c->alone ? DONE : vigia_connect(&l->v);
-	return r ? r : c->run(&l->v, &l->args);
-}
-
 /* A full disk below our output is a failure, not a detail. */
 static int finish(int result)
 {
@@ -51,8 +28,9 @@ int main(int argc, char **argv)
 	l.v.terminal = isatty(STDOUT_FILENO);
 	l.v.colour = wants_colour();
 	int r = line_read(&l, argc, argv);
+	bool console = !l.command && !l.help && !l.version;
 	if (!r)
-		r = run(&l);
+		r = console ? console_run(&l.v) : line_run(&l);
 	client_close(l.v.client);
 	return finish(r);
 }

@@ -26,7 +26,7 @@ static int on_operation(void *data, const struct msg *m)
 	return 0;
 }
 
-static int describe(struct vigia *v, const char *name, struct msg **ret)
+int operation_describe(struct vigia *v, const char *name, struct msg **ret)
 {
 	struct wanted w = {.name = name, .near = {.name = name}};
 	int r = vigia_ask(v, vigia_query(v, "service", "describe"), on_operation, &w);
@@ -275,10 +275,10 @@ static int follow(struct vigia *v, struct msg *query)
 	return r;
 }
 
-static int ask(struct vigia *v, struct msg *query)
+static int ask(struct vigia *v, struct msg *const *queries, size_t n)
 {
 	struct answers a = {.v = v};
-	int r = vigia_ask(v, query, keep, &a);
+	int r = vigia_ask_all(v, queries, n, keep, &a);
 	put_all(&a);
 	release(&a);
 	return r;
@@ -289,7 +289,7 @@ static int ask(struct vigia *v, struct msg *query)
 int operation_run(struct vigia *v, const char *const *words, int n)
 {
 	struct msg *operation;
-	int r = describe(v, words[0], &operation);
+	int r = operation_describe(v, words[0], &operation);
 	if (r)
 		return r;
 	struct msg *query = query_of(v, words[0]);
@@ -298,8 +298,42 @@ int operation_run(struct vigia *v, const char *const *words, int n)
 	bool streams = msg_get_flag(operation, "streams");
 	msg_free(operation);
 	if (!r)
-		return streams ? follow(v, query) : ask(v, query);
+		return streams ? follow(v, query) : ask(v, &query, 1);
 	msg_free(query);
+	return r;
+}
+
+/* --- shorthands --- */
+
+static int ask_each(struct vigia *v, const struct msg *operation, const struct msg *arg, const char *const *values, int n)
+{
+	struct msg *queries[OPERATION_MOST];
+	int made = 0, r = 0;
+	do {
+		queries[made] = query_of(v, msg_get(operation, "name", ""));
+		r = n ? set(queries[made], arg, values[made]) : 0;
+		made++;
+	} while (!r && made < n);
+	if (!r)
+		return ask(v, queries, (size_t)made);
+	while (made)
+		msg_free(queries[--made]);
+	return r;
+}
+
+int operation_run_each(struct vigia *v, const char *name, const char *arg_name, const char *const *values, int n)
+{
+	struct msg *operation;
+	int r = operation_describe(v, name, &operation);
+	if (r)
+		return r;
+	const struct msg *arg = argument(operation, arg_name, strlen(arg_name));
+	if (n > OPERATION_MOST)
+		complain("more than %d at once", OPERATION_MOST);
+	else if (n && !arg)
+		complain("%s takes no %s", name, arg_name);
+	r = n > OPERATION_MOST || (n && !arg) ? USAGE : ask_each(v, operation, arg, values, n);
+	msg_free(operation);
 	return r;
 }
 
@@ -318,10 +352,10 @@ static void put_argument(const struct msg *a)
 int operation_help(struct vigia *v, const char *name)
 {
 	struct msg *operation;
-	int r = describe(v, name, &operation);
+	int r = operation_describe(v, name, &operation);
 	if (r)
 		return r;
-	printf("usage: vigia %s", name);
+	printf("usage: %s%s", v->console ? "" : "vigia ", name);
 	for (const struct msg *a = operation->children; a; a = a->next)
 		printf(msg_get_flag(a, "required") ? " %s" : " [%s]", msg_get(a, "name", ""));
 	printf("\n\n  %s%s\n", msg_get(operation, "doc", ""),

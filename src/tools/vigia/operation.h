@@ -8,6 +8,11 @@
 
 /* Asks words[0], "NOUN.VERB", with the other words as its arguments: NAME=VALUE, or values in their order. */
 int operation_run(struct vigia *v, const char *const *words, int n);
+/* Asks for it once for each value of its one argument, all at once; without values, once. */
+enum { OPERATION_MOST = 100 };
+int operation_run_each(struct vigia *v, const char *name, const char *argument, const char *const *values, int n);
+/* As the daemon tells of it (free it): <operation>. USAGE, and what there is like it is said: there is none. */
+int operation_describe(struct vigia *v, const char *name, struct msg **ret);
 /* What it does and takes. */
 int operation_help(struct vigia *v, const char *name);
 /* Each operation's name to fn, in the daemon's order; what fn returns but 0 ends it. */

@@ -20,13 +20,19 @@ static int find(const struct flag *flags, const char *name, size_t n)
 	return -1;
 }
 
+/* What goes before a command's name. */
+static const char *called(const struct line *l)
+{
+	return l->v.console ? "" : "vigia ";
+}
+
 static int unknown_option(const struct line *l, const char *option)
 {
 	if (l->command)
-		complain("`vigia %s` has no option %s; see `vigia help %s`", l->command->name, option,
+		complain("`%s%s` has no option %s; see `%shelp %s`", called(l), l->command->name, option, called(l),
 		    l->command->name);
 	else
-		complain("no option %s before the command; see `vigia help`", option);
+		complain("no option %s before the command; see `%shelp`", option, called(l));
 	return USAGE;
 }
 
@@ -94,9 +100,9 @@ static int take_command(struct line *l, const char *name)
 	}
 	const struct command *nearest = command_nearest(name);
 	if (nearest)
-		complain("there is no command \"%s\"; did you mean `vigia %s`?", name, nearest->name);
+		complain("there is no command \"%s\"; did you mean `%s%s`?", name, called(l), nearest->name);
 	else
-		complain("there is no command \"%s\"; `vigia help` lists them", name);
+		complain("there is no command \"%s\"; `%shelp` lists them", name, called(l));
 	return USAGE;
 }
 
@@ -121,9 +127,9 @@ static int check_count(const struct line *l)
 	if (!many && l->args.n >= c->words_min)
 		return 0;
 	if (many && !c->words_max)
-		complain("`vigia %s` takes no \"%s\"", c->name, l->words[0]);
+		complain("`%s%s` takes no \"%s\"", called(l), c->name, l->words[0]);
 	else
-		complain("`vigia %s` takes %s", c->name, c->words);
+		complain("`%s%s` takes %s", called(l), c->name, c->words);
 	return USAGE;
 }
 
@@ -156,4 +162,27 @@ int line_read(struct line *l, int argc, char **argv)
 	}
 	l->args.words = l->words;
 	return e ? e : check_count(l);
+}
+
+static int say_version(void)
+{
+	puts("vigia " VIGIA_VERSION);
+	return DONE;
+}
+
+int line_run(struct line *l)
+{
+	const struct command *c = l->command;
+	if (l->version)
+		return say_version();
+	if (!c) {
+		help_all(&l->v, l->help ? stdout : stderr);
+		return l->help ? DONE : USAGE;
+	}
+	if (l->help) {
+		help_command(&l->v, c, stdout);
+		return DONE;
+	}
+	int r = c->alone ? DONE : vigia_connect(&l->v);
+	return r ? r : c->run(&l->v, &l->args);
 }

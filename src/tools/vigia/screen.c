@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "tools/vigia/interrupt.h"
 #include "tools/vigia/screen.h"
 #include "tools/vigia/text.h"
 #include "tools/vigia/when.h"
@@ -487,7 +488,7 @@ static bool is_due(int64_t *next_ns)
 static void loop(void)
 {
 	int64_t next_ns = 0, drawn_ns = 0;
-	while (!screen.done && !top_stopped) {
+	while (!screen.done && !interrupt_came()) {
 		int64_t frame_ns = drawn_ns + FRAME_NS;
 		wait_for(screen.l->fresh && frame_ns < next_ns ? frame_ns : next_ns);
 		bool keys = take_keys(), due = is_due(&next_ns);
@@ -502,8 +503,7 @@ static void loop(void)
 
 int screen_run(struct live *l, struct order order, const char *filter)
 {
-	screen.l = l;
-	screen.order = order;
+	screen = (struct screen){.l = l, .order = order};
 	snprintf(screen.filter, sizeof screen.filter, "%s", filter);
 	SCREEN *terminal = newterm(NULL, stdout, stdin);
 	if (!terminal) {
@@ -511,7 +511,6 @@ int screen_run(struct live *l, struct order order, const char *filter)
 		    getenv("TERM") ? getenv("TERM") : "not set");
 		return WRONG;
 	}
-	top_catch_signals();
 	cbreak();
 	noecho();
 	nonl();

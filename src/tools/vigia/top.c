@@ -10,11 +10,10 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "tools/vigia/interrupt.h"
 #include "tools/vigia/text.h"
 
 enum { SORT, FILTER, PLAIN, ROUNDS }; /* flags */
-
-volatile int top_stopped;
 
 /* --- figures --- */
 
@@ -195,7 +194,7 @@ static int plain(struct live *l, const struct order *o, const char *filter, int6
 	struct table *t = table_new(columns, l->v->format, table_flags(l->v, TABLE_STREAM));
 	bool told = false;
 	int64_t next_ns = 0, begun_ns = clock_mono_ns();
-	while (!top_stopped && rounds) {
+	while (!interrupt_came() && rounds) {
 		wait_for(l, next_ns ? next_ns : clock_mono_ns() + 100000000);
 		live_take(l);
 		bool past = l->past_left && clock_mono_ns() < begun_ns + 1000000000;
@@ -216,19 +215,6 @@ static int plain(struct live *l, const struct order *o, const char *filter, int6
 
 /* --- the command --- */
 
-static void on_signal(int signal)
-{
-	top_stopped = 1;
-}
-
-void top_catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_signal};
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	signal(SIGPIPE, SIG_DFL);
-}
-
 static bool take_rounds(const struct args *a, int64_t *ret)
 {
 	if (!a->flags[ROUNDS] || (!msg_parse_int(a->flags[ROUNDS], ret) && *ret > 0))
@@ -243,10 +229,34 @@ static bool can_draw(void)
 	return isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && term && *term && strcmp(term, "dumb");
 }
 
+struct showing {
+	struct order order;
+	const char *filter;
+	int64_t rounds;
+	bool lines;
+};
+
+/* What it subscribes to ends with its connection: a console's goes on. */
+static int show(const struct vigia *v, const struct showing *s)
+{
+	struct vigia own = *v;
+	struct live l;
+	own.client = NULL;
+	int r = vigia_connect(&own);
+	if (r)
+		return r;
+	interrupt_catch();
+	signal(SIGPIPE, SIG_DFL);
+	live_open(&l, &own);
+	r = s->lines ? plain(&l, &s->order, s->filter, s->rounds) : screen_run(&l, s->order, s->filter);
+	live_close(&l);
+	client_close(own.client);
+	return r;
+}
+
 static int run(struct vigia *v, const struct args *a)
 {
 	struct order order = {.figure = BY_NAME};
-	struct live l;
 	int64_t rounds = -1;
 	const char *filter = a->flags[FILTER] ? a->flags[FILTER] : "";
 	if (a->flags[SORT] && !order_parse(&order, a->flags[SORT])) {
@@ -257,11 +267,7 @@ static int run(struct vigia *v, const struct args *a)
 	if (!take_rounds(a, &rounds))
 		return USAGE;
 	bool lines = !can_draw() || v->format != OUT_TABLE || a->flags[PLAIN] || rounds > 0;
-	top_catch_signals();
-	live_open(&l, v);
-	int r = lines ? plain(&l, &order, filter, rounds) : screen_run(&l, order, filter);
-	live_close(&l);
-	return r;
+	return show(v, &(struct showing){order, filter, rounds, lines});
 }
 
 const struct command top_command = {.name = "top",
@@ -275,4 +281,5 @@ const struct command top_command = {.name = "top",
 	{"filter", "TEXT", "only nodes whose name holds it, or fits it with * and ?"},
 	{"plain", NULL, "lines, though there is a terminal"},
 	{"rounds", "N", "so many rounds of lines, then end"}},
+    .alone = true,
     .run = run};

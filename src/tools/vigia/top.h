@@ -27,10 +27,6 @@ bool order_parse(struct order *o, const char *name);
 struct fleet_node **top_sort(const struct fleet *f, const struct order *o, const char *filter, size_t *ret_n);
 bool filter_fits(const char *filter, const char *name);
 
-/* SIGINT or SIGTERM came. */
-extern volatile int top_stopped;
-void top_catch_signals(void);
-
 /* screen.c: full screen, until the user leaves. Exit code. */
 int screen_run(struct live *l, struct order order, const char *filter);
 

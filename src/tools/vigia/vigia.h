@@ -24,6 +24,8 @@ struct vigia {
 	const char *at; /* NULL: where a daemon is by itself */
 	enum out_format format;
 	bool colour, unicode, terminal;
+	bool console;	 /* commands come from its lines, not from a shell */
+	int patience_ms; /* for what a daemon owes; 0: the usual */
 	struct client *client;
 };
 
@@ -50,7 +52,8 @@ struct command {
 	struct flag flags[FLAGS_MAX];
 	int words_min, words_max; /* -1: any number */
 	enum completes completes;
-	bool alone;					   /* needs no daemon */
+	const char *operation, *argument; /* of a shorthand, see shorthand.c */
+	bool alone;					   /* needs no daemon, or sees to it itself */
 	int (*run)(struct vigia *v, const struct args *a); /* an exit code */
 };
 
@@ -62,6 +65,20 @@ const struct command *command_find(const char *name);
 /* The one that is most like it, or NULL when none is. */
 const struct command *command_nearest(const char *name);
 
+/* --- shorthand.c: words for single operations --- */
+enum { SHORT_ADD, SHORT_DEL, SHORT_FIND, SHORT_PS, SHORT_SLIST };
+extern const struct command shorthands[];
+
+/* --- console.c: a command a line, from standard input --- */
+int console_run(const struct vigia *v);
+extern const struct command quit_command;
+
+/* --- completion.c --- */
+/* What begins a name may become, one after the other to fn, also such that begin otherwise: `kind` is "words" (paths)
+ * or "nodes". */
+typedef void word_fn(void *data, const char *word);
+int completion_words(struct vigia *v, const char *kind, const char *word, word_fn *fn, void *data);
+
 /* --- options.c: the command line --- */
 struct line {
 	struct vigia v;
@@ -70,8 +87,10 @@ struct line {
 	const char *words[256];
 	bool help, version;
 };
-/* 0, or USAGE when it has said what is wrong. `l` is zeroed before. */
+/* 0, or USAGE when it has said what is wrong. `l` is zeroed before, but for `v`. */
 int line_read(struct line *l, int argc, char **argv);
+/* Does what a line that was read says, with a connection where that is needed: an exit code. */
+int line_run(struct line *l);
 
 /* --- help.c --- */
 void help_all(struct vigia *v, FILE *to);
@@ -80,15 +99,24 @@ void help_command(struct vigia *v, const struct command *c, FILE *to);
 /* --- ask.c: questions and their failures --- */
 /* On standard error, each line behind "vigia: " and escaped. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Who complains about what: "line 3" of a script; "" for nothing more. Borrowed. */
+void complain_of(const char *where);
+/* While they are off nothing is said: the user is in the middle of a line. */
+void complaints(bool on);
 /* DONE, or NO_DAEMON, having said where it looked. */
 int vigia_connect(struct vigia *v);
+/* The connection that was made is there still. What came unasked is dropped. */
+bool vigia_connected(struct vigia *v);
 /* The daemon's own node; "" when it did not say. */
 const char *vigia_self(struct vigia *v);
 struct msg *vigia_query(struct vigia *v, const char *noun, const char *verb);
 /* Has fn see each answer until the end. DONE; WRONG after the daemon's error, or partial ones, which it says;
- * NO_DAEMON when it went away. fn's non-zero result ends it and is returned. `query` is freed. */
+ * NO_DAEMON when it went away. fn's non-zero result ends it and is returned; an interrupt ends it with WRONG. `query` is
+ * freed. */
 typedef int answer_fn(void *data, const struct msg *answer);
 int vigia_ask(struct vigia *v, struct msg *query, answer_fn *fn, void *data);
+/* n at once, under way side by side; freed. */
+int vigia_ask_all(struct vigia *v, struct msg *const *queries, size_t n, answer_fn *fn, void *data);
 /* Two at once, answered of one moment. */
 int vigia_ask_both(struct vigia *v, struct msg *first, struct msg *second, answer_fn *fn, void *data);
 /* The same for what goes on until someone ends it. */
