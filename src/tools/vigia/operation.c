@@ -311,7 +311,9 @@ static int ask_each(struct vigia *v, const struct msg *operation, const struct m
 	int made = 0, r = 0;
 	do {
 		queries[made] = query_of(v, msg_get(operation, "name", ""));
-		r = n ? set(queries[made], arg, values[made]) : 0;
+		if (n && !arg)
+			msg_set(queries[made], "at", values[made]);
+		r = n && arg ? set(queries[made], arg, values[made]) : 0;
 		made++;
 	} while (!r && made < n);
 	if (!r)
@@ -330,9 +332,7 @@ int operation_run_each(struct vigia *v, const char *name, const char *arg_name, 
 	const struct msg *arg = argument(operation, arg_name, strlen(arg_name));
 	if (n > OPERATION_MOST)
 		complain("more than %d at once", OPERATION_MOST);
-	else if (n && !arg)
-		complain("%s takes no %s", name, arg_name);
-	r = n > OPERATION_MOST || (n && !arg) ? USAGE : ask_each(v, operation, arg, values, n);
+	r = n > OPERATION_MOST ? USAGE : ask_each(v, operation, arg, values, n);
 	msg_free(operation);
 	return r;
 }

@@ -8,7 +8,7 @@
 
 /* Asks words[0], "NOUN.VERB", with the other words as its arguments: NAME=VALUE, or values in their order. */
 int operation_run(struct vigia *v, const char *const *words, int n);
-/* Asks for it once for each value of its one argument, all at once; without values, once. */
+/* Asks for it once for each value of its one argument (or "at": of the host that is asked), all at once; without values, once. */
 enum { OPERATION_MOST = 100 };
 int operation_run_each(struct vigia *v, const char *name, const char *argument, const char *const *values, int n);
 /* As the daemon tells of it (free it): <operation>. USAGE, and what there is like it is said: there is none. */

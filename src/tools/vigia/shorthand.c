@@ -11,15 +11,10 @@ static int run(struct vigia *v, const struct args *a)
 	.name = word, .operation = op, .argument = arg, .run = run, .more = "  It is the operation " op ".\n"
 
 const struct command shorthands[] = {
-    [SHORT_ADD] = {SHORTHAND("add", "host.add", "host"), .words = "HOST...",
-	.doc = "adds hosts: starts a daemon on each", .words_min = 1, .words_max = OPERATION_MOST},
-    [SHORT_DEL] = {SHORTHAND("del", "host.remove", "host"), .words = "HOST",
-	.doc = "removes a host: its services end, applications run on", .words_min = 1, .words_max = 1,
-	.completes = COMPLETE_NODES},
-    [SHORT_FIND] = {SHORTHAND("find", "host.find", "name"), .words = "NAME", .doc = "a host's identifier",
+    [SHORT_FIND] = {SHORTHAND("find", "host.find", "host"), .words = "NAME", .doc = "a host's identifier",
 	.words_min = 1, .words_max = 1, .completes = COMPLETE_NODES},
-    [SHORT_PS] = {SHORTHAND("ps", "process.list", "host"), .words = "[HOST]", .doc = "processes of a host",
+    [SHORT_PS] = {SHORTHAND("ps", "process.list", "at"), .words = "[HOST]", .doc = "processes of a host",
 	.words_max = 1, .completes = COMPLETE_NODES},
-    [SHORT_SLIST] = {SHORTHAND("slist", "service.list", "host"), .words = "[HOST]",
+    [SHORT_SLIST] = {SHORTHAND("slist", "service.list", "at"), .words = "[HOST]",
 	.doc = "services of a host", .words_max = 1, .completes = COMPLETE_NODES},
 };
