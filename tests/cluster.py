@@ -111,9 +111,9 @@ class Daemon:
         with self.client() as c:
             return next((n for n in c.nodes() if n.name == name), None)
 
-    def children(self):
-        """Every process below it, through the helper."""
-        found, todo = [], [self.pid]
+    def children(self, of=None):
+        """Every process below it, or below one of those."""
+        found, todo = [], [of or self.pid]
         while todo:
             pid = todo.pop()
             with contextlib.suppress(OSError):
@@ -131,6 +131,10 @@ class Daemon:
 
     def child(self, name):
         return next((pid for pid in self.children() if self.name_of(pid) == name), None)
+
+    def keeper(self):
+        """The helper's; the launcher has one as well."""
+        return next(pid for pid in self.children() if "vigia-helper" in map(self.name_of, self.children(pid)))
 
     def memory(self):
         with open(f"/proc/{self.pid}/smaps_rollup") as f:

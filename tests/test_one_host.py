@@ -117,7 +117,7 @@ def test_while_it_serves_it_makes_no_process_and_executes_nothing(daemon):
         wait_for(lambda: d.vigia("history", "n1/host/load/1min", check=False).returncode == 0, 5, "something kept")
         os.kill(d.pid, signal.SIGHUP)
         wait_for(lambda: d.read_log().count("configuration taken") == 2, 5)
-        os.kill(d.child("vigia-keeper"), signal.SIGKILL)
+        os.kill(d.keeper(), signal.SIGKILL)
         wait_for(lambda: "vigia-keeper" in status(d), 5)
     assert [kind for _, kind in seen.events if kind != "thread"] == []
 
@@ -132,10 +132,11 @@ def kill_helper(d, times):
 
 def test_while_there_is_no_helper_status_says_so_and_why_and_the_end_comes_at_once(daemon):
     d = daemon()
+    keeper = d.keeper()
     kill_helper(d, 5)
     wait_for(lambda: "vigia-helper was ended by signal 9" in status(d), 2, "the cause")
     assert "started again" in status(d)
-    keeper, begun = d.child("vigia-keeper"), time.monotonic()
+    begun = time.monotonic()
     assert not d.child("vigia-helper")
     assert d.stop() == 0
     assert time.monotonic() - begun < 1.5, "without the rest of the 3.2 s until there is another"
@@ -156,20 +157,21 @@ def test_when_it_is_killed_all_that_it_started_ends(daemon, losses):
 def test_without_a_keeper_it_goes_on_and_says_what_to_do(daemon):
     d = daemon()
     wait_for(lambda: d.child("host"), 5)
-    keeper, everyone = d.child("vigia-keeper"), d.children()
+    keeper = d.keeper()
+    everyone = [keeper, *d.children(keeper)]
     with d.client() as c, Monitor(d.socket, "mine", LOAD, period=1000).connect() as m:
         own = wait_for(lambda: c.get(monitor="vigia"), 5)[0].sequence
         os.kill(keeper, signal.SIGKILL)
         wait_for(lambda: all(has_ended(p) for p in everyone), 5, "the end of all that was started")
         wait_for(lambda: "systemctl restart vigiad" in status(d), 5, "what to do")
         assert "vigia-keeper was ended by signal 9" in status(d)
-        assert not d.children() and not os.path.exists(f"/proc/{keeper}"), "reaped"
+        assert not os.path.exists(f"/proc/{keeper}") and not {*everyone} & {*d.children()}, "reaped"
         d.vigia("reload")
         m.send({"load/1min": 3})
         wait_for(lambda: c.get("load/1min", monitor="mine").one().number("load/1min") == 3, 5, "who connects by himself")
         wait_for(lambda: c.get(monitor="vigia").one().sequence > own, 8, "the daemon's own data")
     assert len(events(d, "helper-lost")) == 1 and not events(d, "helper-found")
-    assert not d.children()
+    assert sorted(map(d.name_of, d.children())) == ["vigia-keeper", "vigia-launcher"]
     assert d.stop() == 0
 
 

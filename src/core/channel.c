@@ -1,234 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log is a list of segments, each full of whole frames. Each segment knows the readers that stand in it, so what is
- * dropped concerns just those; who keeps up stands in the last. */
 #include "core/channel.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEGMENT = 64 << 10, SEQUENCE_AT = FRAME_HEADER, TAG_AT = FRAME_HEADER + 16 };
+#include "core/channel_log.h"
+#include "core/channel_ways.h"
 
-struct segment {
-	struct segment *next;
-	struct channel_reader *readers; /* that stand here */
-	size_t n, size;
-	uint8_t bytes[];
-};
-
-struct channel_reader {
-	struct channel *channel;
-	struct segment *segment;
-	size_t at; /* in it */
-	uint32_t mask;
-	bool progress, asleep;
-	uint64_t position, told; /* sequences: passed; passed and the reader's owner knows it */
-	uint64_t lost, untold;
-	void (*wake)(struct channel_reader *r, void *data);
-	void *data;
-	struct channel_reader *next, **link; /* in the segment */
-	struct channel_reader *next_asleep, **link_asleep;
-};
-
-/* What waits for its causes. */
-struct held {
-	struct channel_id chained; /* of host none: it was put here */
-	uint64_t chained_sequence;
-	uint32_t tag;
-	struct entity_id sender;
-	size_t causes_n, n;
-	struct frame_cause causes[FRAME_CAUSES_MAX];
-	uint8_t data[];
-};
+#define CHAIN_SOURCE (UINT64_C(1) << 63)
+#define RETRY_NS 10000000LL
 
 struct channel {
-	char *key;
 	struct channel_id id;
-	struct segment *first, *last;
-	size_t bytes, log;
-	uint64_t sequence, oldest;
-	struct channel_reader *asleep;
-	struct causal *causal; /* NULL until something is chained into it */
-	struct buf frame;
+	struct channel_log log;
+	struct channel_ways ways;
+	struct causal *order; /* NULL: nothing was ever chained into it, so nothing waits */
+	struct held *due;     /* its turn has come, but there was no memory for it */
+	size_t held;	      /* bytes that wait */
+	char key[];
 };
 
-/* --- bytes of a frame in the log --- */
+/* What takes its turn: an event, how far a chain is, or both. */
+struct turn {
+	const struct frame_event *event;
+	const struct channel_id *from; /* NULL: not through a chain */
+	uint64_t reached;	       /* of `from` */
+};
 
-static uint64_t get(const uint8_t *p, int n)
-{
-	uint64_t v = 0;
-	while (n--)
-		v = v << 8 | *p++;
-	return v;
-}
-
-static size_t whole(const uint8_t *frame)
-{
-	return FRAME_HEADER + (size_t)get(frame, 4);
-}
-
-static uint64_t sequence_of(const uint8_t *frame)
-{
-	return get(frame + SEQUENCE_AT, 8);
-}
-
-static bool selects(uint32_t mask, const uint8_t *frame)
-{
-	uint32_t tag = (uint32_t)get(frame + TAG_AT, 4);
-	return !tag || (tag & mask);
-}
-
-/* --- readers in segments --- */
-
-static void stand_in(struct channel_reader *r, struct segment *s, size_t at)
-{
-	r->segment = s;
-	r->at = at;
-	r->link = &s->readers;
-	r->next = s->readers;
-	if (r->next)
-		r->next->link = &r->next;
-	s->readers = r;
-}
-
-static void step_out(struct channel_reader *r)
-{
-	*r->link = r->next;
-	if (r->next)
-		r->next->link = r->link;
-	r->segment = NULL;
-}
-
-static void wake_up(struct channel_reader *r)
-{
-	*r->link_asleep = r->next_asleep;
-	if (r->next_asleep)
-		r->next_asleep->link_asleep = r->link_asleep;
-	r->asleep = false;
-}
-
-static void fall_asleep(struct channel_reader *r)
-{
-	r->asleep = true;
-	r->link_asleep = &r->channel->asleep;
-	r->next_asleep = r->channel->asleep;
-	if (r->next_asleep)
-		r->next_asleep->link_asleep = &r->next_asleep;
-	r->channel->asleep = r;
-}
-
-/* --- the log --- */
-
-/* Counts what a reader loses with the segment it stands in. */
-static void lose(struct channel_reader *r)
-{
-	const struct segment *s = r->segment;
-	for (size_t at = r->at; at < s->n; at += whole(s->bytes + at)) {
-		r->untold += selects(r->mask, s->bytes + at);
-		r->position = sequence_of(s->bytes + at);
-	}
-}
-
-static void drop_first(struct channel *c)
-{
-	struct segment *s = c->first;
-	while (s->readers) {
-		struct channel_reader *r = s->readers;
-		lose(r);
-		step_out(r);
-		stand_in(r, s->next, 0);
-	}
-	c->first = s->next;
-	c->bytes -= s->size;
-	c->oldest = sequence_of(c->first->bytes);
-	free(s);
-}
-
-static struct segment *segment_new(size_t size)
-{
-	struct segment *s = malloc(sizeof *s + size);
-	if (s)
-		*s = (struct segment){.size = size};
-	return s;
-}
-
-/* Where n bytes fit, the log's oldest dropped if need be; NULL: no memory. */
-static struct segment *room_for(struct channel *c, size_t n)
-{
-	if (c->last && c->last->size - c->last->n >= n)
-		return c->last;
-	size_t usual = c->log / 8 < SEGMENT ? c->log / 8 : SEGMENT;
-	struct segment *s = segment_new(n > usual ? n : usual);
-	if (!s)
-		return NULL;
-	if (c->last)
-		c->last->next = s;
-	else
-		c->first = s;
-	c->last = s;
-	c->bytes += s->size;
-	return s;
-}
-
-/* Readers that had read everything stand at the end of the last segment: no need to move them. */
-static int append(struct channel *c, const struct frame_event *e)
-{
-	buf_clear(&c->frame);
-	frame_put_event(&c->frame, 0, e);
-	struct segment *s = c->frame.failed ? NULL : room_for(c, c->frame.len);
-	if (!s)
-		return -ENOMEM;
-	memcpy(s->bytes + s->n, c->frame.data, c->frame.len);
-	s->n += c->frame.len;
-	c->sequence = e->sequence;
-	while (c->bytes > c->log && c->first != c->last)
-		drop_first(c);
-	return 0;
-}
-
-static void wake_all(struct channel *c)
-{
-	while (c->asleep) {
-		struct channel_reader *r = c->asleep;
-		wake_up(r);
-		r->wake(r, r->data);
-	}
-}
-
-static int take(struct channel *c, struct frame_event *e, int64_t wall_ns)
-{
-	e->sequence = c->sequence + 1;
-	e->time_ns = wall_ns;
-	int r = append(c, e);
-	if (!r)
-		wake_all(c);
-	return r;
-}
+/* A turn that waits, and what it points at. */
+struct held {
+	struct turn turn;
+	struct channel_id from;
+	struct frame_event event;
+	uint8_t data[];
+};
 
 /* --- the channel --- */
 
 struct channel *channel_new(const struct channel_id *id, const char *key, size_t log)
 {
-	struct channel *c = calloc(1, sizeof *c);
+	size_t n = strlen(key) + 1;
+	struct channel *c = calloc(1, sizeof *c + n);
 	if (!c)
 		return NULL;
-	*c = (struct channel){.id = *id, .log = log, .oldest = 1, .key = strdup(key)};
-	if (c->key)
-		return c;
-	free(c);
-	return NULL;
+	c->id = *id;
+	memcpy(c->key, key, n);
+	channel_log_init(&c->log, log);
+	return c;
 }
 
 void channel_free(struct channel *c)
 {
-	for (struct segment *s = c->first, *next; s; s = next) {
-		next = s->next;
-		free(s);
-	}
-	if (c->causal)
-		causal_free(c->causal, free);
-	buf_release(&c->frame);
-	free(c->key);
+	if (!c)
+		return;
+	free(c->due);
+	causal_free(c->order, free);
+	ways_release(&c->ways);
+	channel_log_release(&c->log);
 	free(c);
 }
 
@@ -244,230 +73,288 @@ const struct channel_id *channel_id_of(const struct channel *c)
 
 uint64_t channel_sequence(const struct channel *c)
 {
-	return c->sequence;
+	return c->log.sequence;
 }
 
 uint64_t channel_oldest(const struct channel *c)
 {
-	return c->oldest;
+	return c->log.oldest;
 }
 
-/* --- what waits for its causes --- */
-
-static struct held *hold(const struct frame_event *e, const struct channel_id *chained, uint64_t sequence)
+uint64_t channel_early(const struct channel *c)
 {
-	struct held *h = malloc(sizeof *h + e->n);
-	if (!h)
-		return NULL;
-	*h = (struct held){.chained_sequence = sequence, .tag = e->tag, .sender = e->sender, .causes_n = e->causes_n,
-	    .n = e->n};
-	if (chained)
-		h->chained = *chained;
-	memcpy(h->causes, e->causes, e->causes_n * sizeof *e->causes);
-	memcpy(h->data, e->data, e->n);
+	return c->order ? causal_early(c->order) : 0;
+}
+
+struct channel_reader *channel_reader_new(struct channel *c, const struct channel_place *place,
+    void (*wake)(struct channel_reader *r, void *data), void *data)
+{
+	return channel_log_reader(&c->log, place, wake, data);
+}
+
+/* --- a turn is taken --- */
+
+static struct upstream *chained(const struct channel *c, const struct channel_id *from)
+{
+	struct upstream *u = ways_find(&c->ways, from);
+	return u && u->chained ? u : NULL;
+}
+
+static bool comes_along(
+    const struct channel *c, const struct channel_id *from, const struct frame_cause *cause)
+{
+	return from && ways_brings(&c->ways, from, &cause->channel);
+}
+
+static void reach(struct channel *c, const struct turn *t)
+{
+	for (size_t i = 0; t->event && i < t->event->causes_n; i++)
+		if (comes_along(c, t->from, &t->event->causes[i]))
+			causal_reached(c->order, &t->event->causes[i].channel, t->event->causes[i].sequence);
+	causal_reached(c->order, t->from, t->reached);
+}
+
+static int take_turn(struct channel *c, const struct turn *t, int64_t wall_ns)
+{
+	int r = t->event ? channel_log_append(&c->log, t->event, wall_ns) : 0;
+	if (!r && t->from)
+		reach(c, t);
+	return r;
+}
+
+static size_t held_size(const struct held *h)
+{
+	return sizeof *h + h->event.n;
+}
+
+/* More bytes than may wait: the oldest does not. */
+static struct held *next_due(struct channel *c, int64_t mono_ns)
+{
+	struct held *h = causal_next(c->order, c->held > c->log.limit ? INT64_MAX : mono_ns, NULL);
+	if (h)
+		c->held -= held_size(h);
 	return h;
 }
 
-static int take_held(struct channel *c, struct held *h, int64_t wall_ns)
+/* All whose turn has come. */
+static int settle(struct channel *c, int64_t wall_ns, int64_t mono_ns)
 {
-	struct frame_event e = {.tag = h->tag, .sender = h->sender, .causes_n = h->causes_n, .data = h->data, .n = h->n};
-	memcpy(e.causes, h->causes, h->causes_n * sizeof *h->causes);
-	int r = take(c, &e, wall_ns);
-	if (!host_id_is_none(&h->chained.host))
-		causal_reached(c->causal, &h->chained, h->chained_sequence);
-	free(h);
-	return r;
-}
-
-static int take_all_due(struct channel *c, int64_t wall_ns, int64_t mono_ns)
-{
-	int r = 0;
-	struct held *h;
-	while (c->causal && (h = causal_next(c->causal, mono_ns, NULL)))
-		r = take_held(c, h, wall_ns);
-	return r;
-}
-
-static int offer(struct channel *c, uint64_t source, struct held *h, int64_t wall_ns, int64_t mono_ns)
-{
-	int r = h ? causal_offer(c->causal, source, h->causes, h->causes_n, h, mono_ns) : -ENOMEM;
-	if (r == 1) {
-		r = take_held(c, h, wall_ns);
-		if (!r)
-			take_all_due(c, wall_ns, mono_ns);
-		return r ? r : 1;
+	while (c->order && (c->due || (c->due = next_due(c, mono_ns)))) {
+		int r = take_turn(c, &c->due->turn, wall_ns);
+		if (r)
+			return r;
+		free(c->due);
+		c->due = NULL;
 	}
+	return 0;
+}
+
+/* --- a turn waits --- */
+
+static struct held *held_new(const struct turn *t)
+{
+	size_t n = t->event ? t->event->n : 0;
+	struct held *h = malloc(sizeof *h + n);
+	if (!h)
+		return NULL;
+	*h = (struct held){.turn.reached = t->reached};
+	if (t->from) {
+		h->from = *t->from;
+		h->turn.from = &h->from;
+	}
+	if (!t->event)
+		return h;
+	h->event = *t->event;
+	h->event.data = h->data;
+	memcpy(h->data, n ? t->event->data : h->data, n);
+	h->turn.event = &h->event;
+	return h;
+}
+
+static int hold(struct channel *c, uint64_t source, const struct turn *t, const struct frame_cause *causes,
+    size_t n, int64_t mono_ns)
+{
+	struct held *h = held_new(t);
+	int r = h ? causal_offer(c->order, source, causes, n, h, mono_ns) : -ENOMEM;
 	if (r < 0)
 		free(h);
+	else
+		c->held += held_size(h);
 	return r;
 }
 
-int channel_put(struct channel *c, uint64_t source, const struct frame_event *e, int64_t wall_ns, int64_t mono_ns)
+/* What comes through a chain waits only for channels that are chained themselves. These never wait in a
+ * circle, as who names a place in a channel's log came after all that was there before it; but whether a copy
+ * that another channel brings comes before or after what that one's own events wait for is chance. */
+static bool may_wait_for(const struct channel *c, const struct turn *t, const struct channel_id *channel)
 {
-	struct frame_event own = *e;
-	if (e->n > CHANNEL_DATA_MAX)
-		return -EMSGSIZE;
-	if (c->causal)
-		return offer(c, source, hold(e, NULL, 0), wall_ns, mono_ns);
-	int r = take(c, &own, wall_ns);
-	return r ? r : 1;
+	return !t->from || (!channel_id_is(channel, t->from) && chained(c, channel));
+}
+
+static size_t causes_of(const struct channel *c, const struct turn *t, struct frame_cause *ret)
+{
+	size_t n = 0;
+	for (size_t i = 0; t->event && i < t->event->causes_n; i++)
+		if (may_wait_for(c, t, &t->event->causes[i].channel))
+			ret[n++] = t->event->causes[i];
+	return n;
+}
+
+static int offer(struct channel *c, uint64_t source, const struct turn *t, int64_t wall_ns, int64_t mono_ns)
+{
+	struct frame_cause causes[FRAME_CAUSES_MAX];
+	int r = settle(c, wall_ns, mono_ns);
+	if (r)
+		return r;
+	size_t n = c->order ? causes_of(c, t, causes) : 0;
+	bool ready = !c->order || causal_ready(c->order, source, causes, n);
+	r = ready ? take_turn(c, t, wall_ns) : hold(c, source, t, causes, n, mono_ns);
+	if (r)
+		return r;
+	settle(c, wall_ns, mono_ns); /* without memory it is tried again before anything else */
+	return ready;
+}
+
+static int check(const struct frame_event *e)
+{
+	if (e->causes_n > FRAME_CAUSES_MAX)
+		return -EINVAL;
+	return e->n > CHANNEL_DATA_MAX ? -EMSGSIZE : 0;
+}
+
+int channel_put(
+    struct channel *c, uint64_t source, const struct frame_event *e, int64_t wall_ns, int64_t mono_ns)
+{
+	int r = check(e);
+	return r ? r : offer(c, source, &(struct turn){.event = e}, wall_ns, mono_ns);
 }
 
 int64_t channel_tick(struct channel *c, int64_t wall_ns, int64_t mono_ns)
 {
-	take_all_due(c, wall_ns, mono_ns);
-	return c->causal ? causal_wake_ns(c->causal) : INT64_MAX;
+	if (settle(c, wall_ns, mono_ns))
+		return mono_ns + RETRY_NS;
+	return c->order ? causal_wake_ns(c->order) : INT64_MAX;
 }
 
-/* --- chains --- */
+/* --- chains into it --- */
 
-int channel_upstream_add(struct channel *c, const struct channel_id *from, uint64_t sequence)
+/* Also if it will not be waited for: then it is left again. */
+static int follow(struct channel *c, const struct channel_upstream *u)
 {
-	if (!c->causal)
-		c->causal = causal_new();
-	return c->causal ? causal_follow(c->causal, from, sequence) : -ENOMEM;
+	if (!c->order)
+		c->order = causal_new();
+	if (!c->order)
+		return -ENOMEM;
+	return causal_follow(c->order, &u->from, u->sequence);
 }
 
-void channel_upstream_remove(struct channel *c, const struct channel_id *from)
+static void leave(void *data, const struct channel_id *from)
 {
-	if (c->causal)
-		causal_leave(c->causal, from);
+	struct channel *c = data;
+	causal_leave(c->order, from);
+}
+
+int channel_upstream_add(struct channel *c, const struct channel_upstream *u)
+{
+	struct upstream *up = ways_find(&c->ways, &u->from);
+	uint64_t received = up && up->chained ? up->received : 0;
+	int r = follow(c, u);
+	if (r)
+		return r;
+	up = ways_add(&c->ways, &u->from, &u->via, u->whole);
+	if (!up && !ways_find(&c->ways, &u->from))
+		causal_leave(c->order, &u->from);
+	if (!up)
+		return -ENOMEM;
+	if (!upstream_is_sure(up))
+		causal_leave(c->order, &u->from);
+	up->received = u->sequence > received ? u->sequence : received;
+	return 0;
+}
+
+void channel_upstream_remove(struct channel *c, const struct channel_id *from, const struct channel_id *via,
+    int64_t wall_ns, int64_t mono_ns)
+{
+	ways_remove(&c->ways, from, via, leave, c);
+	settle(c, wall_ns, mono_ns);
 }
 
 bool channel_has_upstream(const struct channel *c, const struct channel_id *from)
 {
-	uint64_t position;
-	return c->causal && causal_position(c->causal, from, &position);
+	return ways_find(&c->ways, from);
 }
 
-/* The oldest cause gives way: the newest is the one that the chain itself adds. */
-static void add_cause(struct frame_event *e, const struct channel_id *from, uint64_t sequence)
+static struct channel_upstream upstream_as_told(const struct channel *c, const struct upstream *u)
 {
-	if (e->causes_n == FRAME_CAUSES_MAX)
-		memmove(e->causes, e->causes + 1, --e->causes_n * sizeof *e->causes);
-	e->causes[e->causes_n++] = (struct frame_cause){*from, sequence};
+	struct channel_upstream told = {.from = u->from, .via = c->id, .whole = ways_are_whole(&c->ways, u)};
+	causal_position(c->order, &u->from, &told.sequence);
+	return told;
 }
 
-int channel_put_chained(struct channel *c, const struct channel_id *from, const struct frame_event *e, int64_t wall_ns,
-    int64_t mono_ns)
+size_t channel_upstreams(const struct channel *c, struct channel_upstream *ret, size_t max)
 {
-	if (e->n > CHANNEL_DATA_MAX)
-		return -EMSGSIZE;
-	if (!c->causal)
+	const struct id_table *t = &c->ways.upstreams;
+	for (size_t i = 0, n = 0; i < t->size && n < max; i++)
+		if (t->slots[i])
+			ret[n++] = upstream_as_told(c, t->slots[i]);
+	return t->n;
+}
+
+bool channel_upstream_position(const struct channel *c, const struct channel_id *from, uint64_t *ret)
+{
+	const struct upstream *u = chained(c, from);
+	if (u)
+		*ret = u->received;
+	return u;
+}
+
+/* One source a chain, the same also when it was taken away and is back. */
+static uint64_t source_of(const struct channel_id *from)
+{
+	return channel_id_hash(from) | CHAIN_SOURCE;
+}
+
+static struct frame_event caused_by(const struct channel_id *from, const struct frame_event *e)
+{
+	struct frame_event put = *e;
+	put.causes[0] = (struct frame_cause){*from, e->sequence};
+	put.causes_n = 1;
+	for (size_t i = 0; i < e->causes_n && put.causes_n < FRAME_CAUSES_MAX; i++)
+		if (!channel_id_is(&e->causes[i].channel, from))
+			put.causes[put.causes_n++] = e->causes[i];
+	return put;
+}
+
+static int check_chained(const struct upstream *u, const struct frame_event *e)
+{
+	if (!u)
 		return -ENOENT;
-	struct frame_event own = *e;
-	add_cause(&own, from, e->sequence);
-	struct held *h = hold(&own, from, e->sequence);
-	return offer(c, from->number ^ get(from->host.bytes, 8), h, wall_ns, mono_ns);
+	return e->sequence <= u->received ? -EPROTO : check(e);
 }
 
-void channel_reached(struct channel *c, const struct channel_id *from, uint64_t sequence, int64_t wall_ns, int64_t mono_ns)
+int channel_put_chained(struct channel *c, const struct channel_id *from, const struct frame_event *e,
+    int64_t wall_ns, int64_t mono_ns)
 {
-	if (!c->causal)
-		return;
-	causal_reached(c->causal, from, sequence);
-	take_all_due(c, wall_ns, mono_ns);
-}
-
-/* --- readers --- */
-
-/* Where the event after `after` is; what was dropped before it is not known any more and counts in full. */
-static void place(struct channel_reader *r, uint64_t after)
-{
-	struct channel *c = r->channel;
-	struct segment *s = c->first;
-	size_t at = 0;
-	if (after + 1 < c->oldest)
-		r->untold = c->oldest - 1 - after;
-	r->position = after + 1 < c->oldest ? c->oldest - 1 : after;
-	while (s->next && sequence_of(s->next->bytes) <= after + 1)
-		s = s->next;
-	while (at < s->n && sequence_of(s->bytes + at) <= r->position)
-		at += whole(s->bytes + at);
-	stand_in(r, s, at);
-}
-
-struct channel_reader *channel_reader_new(struct channel *c, const struct channel_place *p,
-    void (*wake)(struct channel_reader *r, void *data), void *data)
-{
-	struct channel_reader *r = calloc(1, sizeof *r);
-	if (!r)
-		return NULL;
-	*r = (struct channel_reader){.channel = c, .mask = p->mask, .progress = p->progress, .wake = wake, .data = data};
-	if (!c->last && !room_for(c, 1)) {
-		free(r);
-		return NULL;
-	}
-	place(r, p->after < c->sequence ? p->after : c->sequence);
+	struct upstream *u = chained(c, from);
+	int r = check_chained(u, e);
+	if (r)
+		return r;
+	struct frame_event put = caused_by(from, e);
+	struct turn t = {.event = &put, .from = from, .reached = e->sequence};
+	r = offer(c, source_of(from), &t, wall_ns, mono_ns);
+	if (r >= 0)
+		u->received = e->sequence;
 	return r;
 }
 
-void channel_reader_free(struct channel_reader *r)
+/* Waits behind what came before it. If there is no memory for that, the next one says it again. */
+void channel_reached(
+    struct channel *c, const struct channel_id *from, uint64_t sequence, int64_t wall_ns, int64_t mono_ns)
 {
-	if (r->asleep)
-		wake_up(r);
-	step_out(r);
-	free(r);
-}
-
-static void tell_lost(struct channel_reader *r, struct buf *out, uint64_t number)
-{
-	if (r->untold)
-		frame_put_lost(out, number, r->untold, r->position + 1);
-	r->lost += r->untold;
-	r->untold = 0;
-}
-
-/* One frame, if it is wanted; its number is the reader's. */
-static void give(struct channel_reader *r, struct buf *out, uint64_t number)
-{
-	const uint8_t *frame = r->segment->bytes + r->at;
-	size_t n = whole(frame), at = out->len;
-	r->position = sequence_of(frame);
-	r->at += n;
-	if (!selects(r->mask, frame))
+	struct upstream *u = chained(c, from);
+	struct turn t = {.from = from, .reached = sequence};
+	if (!u || sequence <= u->received)
 		return;
-	buf_put(out, frame, n);
-	if (!out->failed)
-		frame_renumber(out->data + at, number);
-	r->told = r->position;
-}
-
-static bool at_end(struct channel_reader *r)
-{
-	if (r->at < r->segment->n)
-		return false;
-	if (!r->segment->next)
-		return true;
-	struct segment *next = r->segment->next;
-	step_out(r);
-	stand_in(r, next, 0);
-	return false;
-}
-
-bool channel_read(struct channel_reader *r, struct buf *out, uint64_t number, size_t most)
-{
-	size_t begin = out->len;
-	tell_lost(r, out, number);
-	while (!at_end(r)) {
-		if (out->len - begin >= most)
-			return true;
-		give(r, out, number);
-	}
-	if (r->progress && r->told < r->position)
-		frame_put_lost(out, number, 0, r->position + 1);
-	r->told = r->position;
-	if (!r->asleep)
-		fall_asleep(r);
-	return false;
-}
-
-uint64_t channel_reader_lost(const struct channel_reader *r)
-{
-	return r->lost + r->untold;
-}
-
-uint64_t channel_reader_position(const struct channel_reader *r)
-{
-	return r->position;
+	if (offer(c, source_of(from), &t, wall_ns, mono_ns) >= 0)
+		u->received = sequence;
 }
