@@ -190,6 +190,23 @@ def test_a_deleted_channel_tells_its_subscribers(daemon, stranger):
     assert operations(d, "channel.list", FROM_NOW) == []
 
 
+@pytest.mark.parametrize("noun, verb, arguments", [
+    ("channel", "create", {"key": "x"}), ("channel", "put", {"channel": "ours"}), ("channel", "delete", {"channel": "ours"}),
+    ("process", "list", {}), ("process", "signal", {"pid": 1}), ("process", "watch", {"pid": 1}), ("lease", "list", {}),
+    ("lease", "take", {"mode": "observe", "process": 1}), ("service", "delete", {"service": "x"}), ("master", "reload", {}),
+])
+def test_who_comes_by_network_may_read_and_nothing_else(daemon, noun, verb, arguments):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    d = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ enabled = false }}\n')
+    d.vigia("channel.create", "ours", "public=yes")
+    with Client(("127.0.0.1", port)).connect() as c:
+        assert c.ask("channel", "list").all()
+        with pytest.raises(HmonError, match="not for other hosts, nor for who comes by network|only for the daemon's own user"):
+            c.ask(noun, verb, **arguments).all()
+
+
 # ------------------------------------------------------------------------------------------- services of programs
 
 @pytest.fixture(scope="session")

@@ -104,9 +104,14 @@ size_t call_pending(const struct call *c)
 
 /* --- an asker's calls --- */
 
+bool asker_is_stranger(const struct asker *a)
+{
+	return a->foreign || a->uid == (uid_t)-1;
+}
+
 bool asker_trusted(const struct asker *a)
 {
-	return !a->foreign && a->uid != (uid_t)-1 && (a->uid == 0 || a->uid == geteuid());
+	return !asker_is_stranger(a) && (a->uid == 0 || a->uid == geteuid());
 }
 
 bool call_trusted(const struct call *c)

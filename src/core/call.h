@@ -40,7 +40,7 @@ struct asker_type {
 	void (*want)(struct asker *a);
 	/* How many bytes wait for it to read. */
 	size_t (*pending)(const struct asker *a);
-	/* More than its share of calls: the asker is refused as a whole. */
+	/* More than its share of calls: the asker is refused as a whole. NULL: just this call is. */
 	void (*too_many)(struct asker *a, unsigned most);
 	/* Do answers carry the number in the message itself (XML), or beside it? */
 	bool number_in_answer;
@@ -61,6 +61,8 @@ struct asker {
 	unsigned calls_n;
 };
 
+/* Nobody knows which user it is: it may read. */
+bool asker_is_stranger(const struct asker *a);
 /* The daemon's own user or root, by this kernel's word. */
 bool asker_trusted(const struct asker *a);
 bool call_trusted(const struct call *c);

@@ -33,6 +33,9 @@ struct channels {
 	struct buf out;
 };
 
+/* The core's own: who reads them knows them by these keys, so they are nobody else's. */
+static const char *const own_keys[] = {"hosts", "leases"};
+
 /* --- finding --- */
 
 static struct entry *find_number(const struct core *core, uint64_t number)
@@ -296,16 +299,24 @@ static int put(struct asker *a, struct entry *e, struct frame_event *event)
 	return r < 0 ? r : 0;
 }
 
-int channels_put_own(struct core *core, const char *key, uint32_t tag, const void *data, size_t n)
+static int create_own(struct core *core, const char *key)
 {
-	struct entry *e = find(core, key);
-	struct frame_event event = {.tag = tag, .data = data, .n = n, .sender.host = core->id};
-	int r = e ? 0 : create(core, key, OWN_LOG, &e);
+	struct entry *e;
+	int r = create(core, key, OWN_LOG, &e);
 	if (r)
 		return r;
 	e->owner = geteuid();
 	e->readable = true;
-	r = channel_put(e->channel, 0, &event, clock_wall_ns(), clock_mono_ns());
+	return 0;
+}
+
+int channels_put_own(struct core *core, const char *key, uint32_t tag, const void *data, size_t n)
+{
+	struct entry *e = find(core, key);
+	struct frame_event event = {.tag = tag, .data = data, .n = n, .sender.host = core->id};
+	if (!e)
+		return -ENOENT;
+	int r = channel_put(e->channel, 0, &event, clock_wall_ns(), clock_mono_ns());
 	return r < 0 ? r : 0;
 }
 
@@ -318,6 +329,8 @@ int channels_put_frame(struct asker *a, const struct frame *f, const char **ret_
 		*ret_why = "an event has 52 bytes, its causes, then its data";
 	else if (!e)
 		*ret_why = "no channel has this number", r = -ENOENT;
+	else if (asker_is_stranger(a))
+		*ret_why = "only users of this host put", r = -EPERM;
 	else if (!e->open_to_all && a->uid != e->owner && !asker_trusted(a))
 		*ret_why = "the channel belongs to another user", r = -EPERM;
 	else if ((r = put(a, e, &event)))
@@ -369,7 +382,13 @@ int channels_start(struct core *core)
 	if (!core->channels)
 		return -ENOMEM;
 	core->channels->waiting.data = core;
-	return uv_timer_init(core->net.loop, &core->channels->waiting);
+	uv_timer_init(core->net.loop, &core->channels->waiting);
+	for (size_t i = 0; i < sizeof own_keys / sizeof *own_keys; i++) {
+		int r = create_own(core, own_keys[i]);
+		if (r)
+			return r;
+	}
+	return 0;
 }
 
 static void on_closed(uv_handle_t *h)

@@ -18,7 +18,7 @@ void channels_stop(struct core *core);
 /* An event as a frame (docs/frames.md): its number is the channel's. 0, or negative with *ret_why. */
 int channels_put_frame(struct asker *a, const struct frame *f, const char **ret_why);
 
-/* The core's own: in a channel that is made by this and that all may read. */
+/* In one of the core's own channels, which all may read: "hosts", "leases". */
 int channels_put_own(struct core *core, const char *key, uint32_t tag, const void *data, size_t n);
 
 extern const struct service channel_service;

@@ -192,11 +192,12 @@ static int permitted(struct call *c)
 	const struct op *op = c->op;
 	if (!(op->roles & c->asker->roles))
 		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->asker->role);
-	if ((op->flags & (OP_CHANGES | OP_ACTS | OP_PRIVATE)) && c->asker->foreign)
-		return call_fail(c, "not-permitted", "%s.%s is not for other hosts", op->noun, op->verb);
 	if ((op->flags & OP_CHANGES) && !call_trusted(c))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
+	if ((op->flags & (OP_ACTS | OP_PRIVATE)) && asker_is_stranger(c->asker))
+		return call_fail(c, "not-permitted", "%s.%s is not for other hosts, nor for who comes by network: only for "
+		    "users of this one, on its socket", op->noun, op->verb);
 	return 0;
 }
 
@@ -242,7 +243,10 @@ static struct call *begin(struct asker *a, const struct asked *asked, struct msg
 		return NULL;
 	}
 	if (a->calls_n >= a->core->limits.calls) {
-		a->type->too_many(a, a->core->limits.calls);
+		if (a->type->too_many)
+			a->type->too_many(a, a->core->limits.calls);
+		else
+			refuse(a, asked, "too-many", "more than %u queries under way", a->core->limits.calls);
 		return NULL;
 	}
 	struct call *c = call_new(a, op, asked, query);

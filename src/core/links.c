@@ -133,10 +133,6 @@ static size_t pending(const struct asker *a)
 	return !s->platform ? 0 : PENDING - s->type->room(s->platform, &link_of(a)->id);
 }
 
-static void too_many(struct asker *a, unsigned most)
-{
-}
-
 static void on_wanting(uv_idle_t *idle)
 {
 	struct core *core = idle->data;
@@ -157,8 +153,7 @@ static void want(struct asker *a)
 }
 
 static const struct asker_type link_asker = {.answer = answer, .over = over, .encode = frames_encode,
-    .cut = frames_cut, .put = put, .frames = put_frames, .pass = pass, .want = want, .pending = pending,
-    .too_many = too_many};
+    .cut = frames_cut, .put = put, .frames = put_frames, .pass = pass, .want = want, .pending = pending};
 
 static void on_query(struct link *l, const struct frame *f)
 {
