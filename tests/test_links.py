@@ -145,6 +145,7 @@ def test_an_update_of_everything_asks_each_once(idle):
         assert rows["h3", "other"].number("x") == 301
         for link in idle.links.values():
             assert link.data["to"].count(b"<monitor query=") == 1, "one query a node"
+            wait_for(lambda: b"<end " in link.data["from"], 2, "what the link has passed on being noted")
             assert link.data["from"].count(b"<end ") == 1
     for link in idle.links.values():
         acked(link, "host", "probe", "other")

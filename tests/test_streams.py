@@ -512,9 +512,10 @@ def test_an_old_node_is_served_by_this_monitor(old, played):
 
 def test_an_old_master_is_served_by_this_node(old, played):
     s, address = listener()
-    then = OldDaemon(old["node"][1], s)
     node = played.daemon("n1", f'node {{ masters = {{"{address}"}} send = 100ms }}\n')
     played.start_monitor(f"127.0.0.1:{tcp_port(node)}")
+    wait_for(lambda: "monitor-connected n1/host" in node.read_log(), 10, "the monitor, which came first then, too")
+    then = OldDaemon(old["node"][1], s)
     wait_for(lambda: b'monitor="host"' in then.heard, 10)
     played.proc.memory(MemTotal=16000, MemFree=8000, Cached=500)
     asked = [*ids(old["node"][1], "update"), *(s.get("n") for s in stanzas(old["node"][1]) if s.name == "beat")]
