@@ -2,7 +2,6 @@
 #include "client/client.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,10 +10,8 @@
 #include <unistd.h>
 
 #include "os/clock.h"
-#include "os/paths.h"
+#include "os/connect.h"
 #include "proto/xml.h"
-
-static const char USUAL_PORT[] = "7660";
 
 struct client {
 	int fd;
@@ -72,81 +69,6 @@ static const struct xml_sink sink = {on_open, on_stanza, on_row, on_close};
 
 /* --- connecting --- */
 
-static int connect_unix(const char *at, struct buf *why)
-{
-	struct sockaddr_un address;
-	int r = paths_find_socket(at, &address, why);
-	if (r)
-		return r;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || !connect(fd, (struct sockaddr *)&address, sizeof address))
-		return fd < 0 ? -errno : fd;
-	r = -errno;
-	buf_putf(why, "no vigiad answers at %s: %s", address.sun_path, strerror(errno));
-	close(fd);
-	return r;
-}
-
-static int connect_any(const struct addrinfo *a)
-{
-	int r = -ENOENT;
-	for (; a; a = a->ai_next) {
-		int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (fd >= 0 && !connect(fd, a->ai_addr, a->ai_addrlen))
-			return fd;
-		r = -errno;
-		if (fd >= 0)
-			close(fd);
-	}
-	return r;
-}
-
-/* HOST, HOST:PORT, [IPV6], [IPV6]:PORT or IPV6, cut into its parts. */
-struct place {
-	char host[256];
-	const char *port;
-};
-
-static const char *port_or_usual(const char *colon)
-{
-	return colon && colon[1] ? colon + 1 : USUAL_PORT;
-}
-
-static void place_read(struct place *p, const char *at)
-{
-	const char *bracket = *at == '[' ? strchr(at, ']') : NULL;
-	const char *colon = bracket ? (bracket[1] == ':' ? bracket + 1 : NULL) : strchr(at, ':');
-	if (!bracket && colon && strchr(colon + 1, ':'))
-		colon = NULL; /* an IPv6 address alone */
-	const char *end = bracket ? bracket : colon ? colon : at + strlen(at);
-	at += bracket != NULL;
-	snprintf(p->host, sizeof p->host, "%.*s", (int)(end - at), at);
-	p->port = port_or_usual(colon);
-}
-
-static int connect_tcp(const char *at, struct buf *why)
-{
-	struct place place;
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
-	place_read(&place, at);
-	int e = getaddrinfo(place.host, place.port, &hints, &found);
-	if (e) {
-		buf_putf(why, "%s: %s", at, gai_strerror(e));
-		return -ENOENT;
-	}
-	int fd = connect_any(found);
-	freeaddrinfo(found);
-	if (fd < 0)
-		buf_putf(why, "no vigiad answers at %s, port %s: %s", place.host, place.port, strerror(-fd));
-	return fd;
-}
-
-/* A name without a slash may be either: a file that is there is meant. */
-static bool is_path(const char *at)
-{
-	return strchr(at, '/') || (!strchr(at, ':') && !access(at, F_OK));
-}
-
 static int send_all(int fd, const char *bytes, size_t n)
 {
 	while (n) {
@@ -164,7 +86,7 @@ static int send_all(int fd, const char *bytes, size_t n)
 int client_open(struct client **ret, const char *at, struct buf *why)
 {
 	static const char greeting[] = "<hmon version=\"1\" role=\"client\">\n";
-	int fd = at && *at && !is_path(at) ? connect_tcp(at, why) : connect_unix(at, why);
+	int fd = connect_daemon(at, why);
 	if (fd < 0)
 		return fd;
 	struct client *c = calloc(1, sizeof *c);
