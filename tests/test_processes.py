@@ -97,6 +97,15 @@ def test_a_started_program_outlives_whoever_asked_and_the_daemon(daemon):
     wait_for(lambda: not alive(pid), 5, "its end")
 
 
+def test_status_says_that_programs_can_not_be_started(daemon):
+    d = daemon()
+    assert d.vigia("status", check=False).stdout.count("programs can't be started") == 0
+    keeper = next(p for p in d.children() if "vigia-launcher" in map(d.name_of, d.children(p)))
+    os.kill(keeper, signal.SIGKILL)
+    said = wait_for(lambda: "programs can't be started" in d.vigia("status", check=False).stdout, 5, "a problem")
+    assert said and d.vigia("process.start", "true", check=False).returncode == 1
+
+
 def test_the_host_tells_what_it_is_made_of(daemon):
     d = daemon()
     wait_for(lambda: operations(d, "host.info")[0].get("cores"), 5, "the topology")

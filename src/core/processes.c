@@ -400,5 +400,5 @@ void processes_stop(struct core *core)
 
 int processes_trouble(const struct core *core, struct buf *ret_what)
 {
-	return core->processes->type->trouble(core->processes->system, ret_what);
+	return !core->processes ? 0 : core->processes->type->trouble(core->processes->system, ret_what);
 }

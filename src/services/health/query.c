@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/processes.h"
 #include "os/clock.h"
 #include "os/host.h"
 #include "proto/describe.h"
@@ -186,6 +187,14 @@ int query_master_status_more(struct call *c)
 	return each_node(c, node_problems);
 }
 
+static void launcher_problems(struct call *c)
+{
+	struct buf why = BUF_INIT;
+	if (processes_trouble(c->core, &why))
+		query_problem(c, "launcher", c->core->name, NULL, "programs can't be started: %s", buf_str(&why));
+	buf_release(&why);
+}
+
 int query_master_status(struct call *c)
 {
 	struct health *h = health_of(c->core);
@@ -200,6 +209,7 @@ int query_master_status(struct call *c)
 		    "insecure_network is on: what goes to other hosts is neither encrypted nor authenticated");
 	uplinks_problems(h, c);
 	starter_problems(h->starter, c);
+	launcher_problems(c);
 	supervise_problems(h, c);
 	return query_master_status_more(c);
 }
