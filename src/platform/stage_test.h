@@ -143,7 +143,7 @@ static int say(struct stand *s, int to, size_t n)
 	return r;
 }
 
-static size_t room_for(struct stand *s, int to)
+static inline size_t room_for(struct stand *s, int to)
 {
 	struct host_id id = id_of(to);
 	return s->type->room(s->p, &id);
@@ -317,7 +317,7 @@ static void stand_free(struct stand *s)
 	free(s);
 }
 
-static void introduce(struct stand *s, int number, const char *place)
+static inline void introduce(struct stand *s, int number, const char *place)
 {
 	struct host_id id = id_of(number);
 	s->type->place(s->p, &id, place);
