@@ -297,6 +297,51 @@ static void what_overtakes_is_not_taken_before(void **state)
 	assert_true(count_lost() > 10);
 }
 
+static struct line *between(int from, int to)
+{
+	return &stands[from]->lines[to];
+}
+
+static void begin_two(void)
+{
+	for (int i = 0; i < 2; i++) {
+		stand_shut(stands[i]);
+		stands[i]->options.dead_ns = 20000000000;
+		stand_open(stands[i]);
+	}
+	server_comes();
+	say(stands[0], 1, 10);
+	UNTIL((turn(), between(1, 0)->got == 1));
+	turn_for_ms(100); /* until it is known to be taken */
+}
+
+static void both_sides_of_a_gap_know_it_at_once(void **state)
+{
+	begin_two();
+	say(stands[0], 1, 10);
+	lose = 1000;
+	turn();
+	lose = 0;
+	say(stands[0], 1, 10);
+	UNTIL_WITHIN(0.5, (turn(), between(1, 0)->lost && between(0, 1)->lost));
+	assert_int_equal(count_lost(), 2);
+	say(stands[1], 0, 10);
+	say(stands[0], 1, 10);
+	UNTIL((turn(), between(0, 1)->got == 1 && between(1, 0)->got == 4));
+	assert_int_equal(count_lost(), 2);
+}
+
+static void a_last_message_that_is_lost_is_soon_known(void **state)
+{
+	begin_two();
+	say(stands[0], 1, 10);
+	lose = 1000;
+	turn();
+	lose = 0;
+	UNTIL_WITHIN(3, (turn(), between(1, 0)->lost && between(0, 1)->lost));
+	assert_int_equal(count_lost(), 2);
+}
+
 static void a_server_that_comes_and_goes_is_survived(void **state)
 {
 	for (int i = 0; i < 1500; i++) {
@@ -345,6 +390,8 @@ int main(int argc, char **argv)
 	    T(every_lost_message_is_told),
 	    T(what_comes_twice_is_taken_once),
 	    T(what_overtakes_is_not_taken_before),
+	    T(both_sides_of_a_gap_know_it_at_once),
+	    T(a_last_message_that_is_lost_is_soon_known),
 	    T(a_server_that_comes_and_goes_is_survived),
 	    T(a_new_life_is_told_from_the_one_before),
 	};
