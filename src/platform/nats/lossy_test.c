@@ -3,6 +3,7 @@
  * them, lets them overtake each other, goes away and comes back. In place of engine.c, which this file is. */
 #include "base/dice_test.h"
 #include "platform/nats/engine.h"
+#include "platform/nats/header.h"
 #include "platform/stage_test.h"
 
 enum { ENGINES_MAX = 8, WAITING_MAX = 4096 };
@@ -383,6 +384,45 @@ static void a_new_life_is_told_from_the_one_before(void **state)
 	}
 }
 
+/* Numbers that mean something somewhere, and others. */
+static uint64_t odd_number(void)
+{
+	return dice_below(3) ? dice_below(4) : dice_below(2) ? dice() >> 1 >> dice_below(63) : dice();
+}
+
+static void say_something_odd(const char *subject)
+{
+	uint8_t message[HEADER_SIZE + 64];
+	struct header h = {.kind = (enum header_kind)dice_below(5), .era = odd_number(), .boot = odd_number(),
+	    .to_boot = odd_number(), .at = odd_number(), .taken = odd_number()};
+	size_t n = dice_below(sizeof message);
+	for (size_t i = 0; i < sizeof message; i++)
+		message[i] = dice_below(2) ? (uint8_t)dice() : 0;
+	header_put(message, &h);
+	engines[1]->o.events->came(engines[1]->o.owner, subject, message, n);
+}
+
+/* Host 1 hears it; hosts 0 and 1 go on as if nothing was. */
+static void strangers_may_say_anything(void **state)
+{
+	char subject[128], id[HOST_ID_TEXT];
+	begin_two();
+	stands[1]->hears_strangers = true;
+	for (int i = 0; i < 20000; i++) {
+		struct host_id from = id_of(2 + (int)dice_below(5));
+		host_id_format(&from, id);
+		snprintf(subject, sizeof subject, "%s%s", dice_below(20) ? "vigia.test.host.x." : "", dice_below(20) ? id : "x");
+		say_something_odd(subject);
+		if (!dice_below(50)) {
+			say(stands[0], 1, 10);
+			turn();
+		}
+	}
+	say(stands[1], 0, 10);
+	UNTIL((turn(), between(1, 0)->got == between(0, 1)->sent && between(0, 1)->got));
+	assert_int_equal(stands[0]->lost + stands[1]->lost, 0);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -397,6 +437,7 @@ int main(int argc, char **argv)
 	    T(a_last_message_that_is_lost_is_soon_known),
 	    T(a_server_that_comes_and_goes_is_survived),
 	    T(a_new_life_is_told_from_the_one_before),
+	    T(strangers_may_say_anything),
 	};
 	cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
