@@ -33,6 +33,9 @@
 
 enum { STAGE_HOSTS = 8, STAGE_PENDING = 1 << 22 };
 
+/* Above 0 while the stage itself is at work: its own memory never fails. */
+static int stage_depth;
+
 static uv_loop_t loop;
 static struct net net;
 static uv_timer_t pulse; /* so that the loop looks up now and then */
@@ -135,7 +138,9 @@ static int say(struct stand *s, int to, size_t n)
 {
 	struct buf frame = BUF_INIT;
 	struct host_id id = id_of(to);
+	stage_depth++;
 	make_message(&frame, (uint64_t)s->lines[to].lost << LOST_SHIFT | (s->lines[to].sent + 1), n);
+	stage_depth--;
 	int r = s->type->send(s->p, &id, frame.data, frame.len);
 	if (!r)
 		s->lines[to].sent++;
@@ -173,7 +178,7 @@ static bool is_stranger(const struct stand *s, const struct host_id *id)
 	return s->hears_strangers && !host_id_is(id, &known);
 }
 
-static void stand_received(void *owner, const struct host_id *from, const void *frame, size_t n)
+static void hear(void *owner, const struct host_id *from, const void *frame, size_t n)
 {
 	struct stand *s = owner;
 	struct frame f;
@@ -200,7 +205,14 @@ static void stand_received(void *owner, const struct host_id *from, const void *
 	}
 }
 
-static void stand_lost(void *owner, const struct host_id *host, int error, const char *why)
+static void stand_received(void *owner, const struct host_id *from, const void *frame, size_t n)
+{
+	stage_depth++;
+	hear(owner, from, frame, n);
+	stage_depth--;
+}
+
+static void hear_lost(void *owner, const struct host_id *host, int error, const char *why)
 {
 	struct stand *s = owner;
 	assert_true(error < 0);
@@ -215,6 +227,13 @@ static void stand_lost(void *owner, const struct host_id *host, int error, const
 	line->sent_at_lost = line->sent;
 	line->got_since_lost = 0;
 	buf_release(&s->stash[number_of(host)]);
+}
+
+static void stand_lost(void *owner, const struct host_id *host, int error, const char *why)
+{
+	stage_depth++;
+	hear_lost(owner, host, error, why);
+	stage_depth--;
 }
 
 static void stand_room(void *owner, const struct host_id *host)
@@ -243,7 +262,9 @@ static void caller_free(struct caller *c)
 static void on_caller_data(void *owner, char *bytes, size_t n)
 {
 	struct caller *c = owner;
+	stage_depth++;
 	buf_put(&c->read, bytes, n);
+	stage_depth--;
 	const uint8_t *hello = (const uint8_t *)c->read.data + FRAME_PREFACE_SIZE;
 	if (c->read.len < FRAME_PREFACE_SIZE + FRAME_HEADER ||
 	    c->read.len < FRAME_PREFACE_SIZE + FRAME_HEADER + wire_get32(hello))
@@ -264,10 +285,12 @@ static void on_caller_closed(void *owner, int error)
 static void on_call(void *data, int fd)
 {
 	static const struct stream_events events = {.data = on_caller_data, .closed = on_caller_closed};
+	stage_depth++;
 	struct caller *c = calloc(1, sizeof *c);
 	c->stand = data;
 	c->stand->accepted++;
 	assert_int_equal(stream_new(&c->stream, &net, fd, &events, c), 0);
+	stage_depth--;
 }
 
 static void stand_listen(struct stand *s)

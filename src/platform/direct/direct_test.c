@@ -7,6 +7,7 @@
 #include "base/dice_test.h"
 #include "platform/direct/direct.h"
 #include "platform/direct/relay_test.h"
+#include "platform/faults_test.h"
 #include "platform/stage_test.h"
 
 static struct stand *a, *b;
@@ -307,6 +308,21 @@ static void whatever_breaks_is_told(void **state)
 	assert_true(a->lost + b->lost > 10);
 }
 
+static void without_memory_what_is_lost_is_told(void **state)
+{
+	enum { STEPS = 2000, IDLE_MS = 4 };
+	two_stands(IDLE_MS, 300);
+	for (int step = 0; step < STEPS; step++) {
+		failing = dice_below(3) ? 0 : 300;
+		say_some();
+		run_a_while(dice_below(3));
+	}
+	failing = 0;
+	UNTIL(is_settled(a, 1, b, 0) && is_settled(b, 0, a, 1));
+	print_message("# %u failures, lost %u and %u times\n", failed, a->lost, b->lost);
+	assert_true(failed > 20);
+}
+
 static void set_loopback(bool up)
 {
 	struct ifreq r = {.ifr_name = "lo", .ifr_flags = up ? IFF_UP | IFF_RUNNING : 0};
@@ -457,6 +473,7 @@ int main(int argc, char **argv)
 	    T(a_break_that_one_side_noticed_is_told_to_the_other_first),
 	    T(no_link_overtakes_the_one_before),
 	    T(whatever_breaks_is_told),
+	    T(without_memory_what_is_lost_is_told),
 	    T(strangers_may_say_anything),
 	    T(a_hello_must_be_whole_before_too_much_was_said),
 	    T(strangers_take_only_so_much),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "platform/pair.h"
+#include "proto/chars.h"
 #include "proto/wire.h"
 
 enum { AT_VERSION = 0, AT_KIND = 1, AT_ZERO = 2, AT_ERA = 8, AT_BOOT = 16, AT_TO_BOOT = 24, AT_AT = 32, AT_TAKEN = 40 };
@@ -36,7 +37,9 @@ static const char *check(const uint8_t *bytes, const struct header *h)
 		return "a boot that is no positive number";
 	if (h->at > INT64_MAX || h->taken > INT64_MAX)
 		return "a count that nobody can have counted to";
-	return !h->n == (h->kind == HEADER_DATA) ? "data, or none, where its kind has it otherwise" : NULL;
+	if (h->kind == HEADER_DATA)
+		return h->n ? NULL : "no data where there must be some";
+	return h->n > HEADER_NAME_MAX || chars_good((const char *)h->data, h->n) < h->n ? "no name of 63 bytes at most" : NULL;
 }
 
 int header_get(const void *bytes, size_t n, struct header *ret, const char **ret_why)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { HEADER_SIZE = 48, HEADER_VERSION = 1 };
+enum { HEADER_SIZE = 48, HEADER_VERSION = 1, HEADER_NAME_MAX = 63 };
 
 enum header_kind {
 	HEADER_STATE = 1, /* how far I am */
@@ -20,7 +20,7 @@ struct header {
 	uint64_t to_boot;   /* whom it is meant for; 0: not known yet */
 	uint64_t at;	    /* bytes of frames that went before, in this era */
 	uint64_t taken;	    /* bytes of the other's frames that were taken, in this era */
-	const uint8_t *data;
+	const uint8_t *data; /* frames; of the other kinds the sender's name, for people */
 	size_t n;
 };
 

@@ -2,6 +2,7 @@
 /* The protocol of docs/platform-nats.md over a server that does all that a server may do: it loses messages, doubles
  * them, lets them overtake each other, goes away and comes back. In place of engine.c, which this file is. */
 #include "base/dice_test.h"
+#include "platform/faults_test.h"
 #include "platform/nats/engine.h"
 #include "platform/nats/header.h"
 #include "platform/stage_test.h"
@@ -175,7 +176,9 @@ void engine_publish(struct engine *e, const char *subject, const char *answer_to
 	*w = (struct waiting){.bytes = BUF_INIT};
 	strcpy(w->subject, subject);
 	strcpy(w->answer_to, answer_to ? answer_to : "");
+	stage_depth++;
 	buf_put(&w->bytes, bytes, n);
+	stage_depth--;
 }
 
 void engine_flush(struct engine *e)
@@ -384,6 +387,19 @@ static void a_new_life_is_told_from_the_one_before(void **state)
 	}
 }
 
+static void without_memory_what_is_lost_is_told(void **state)
+{
+	for (int i = 0; i < 2000; i++) {
+		failing = dice_below(2) ? 0 : 300;
+		say_some();
+		turn_for_ms(dice_below(10) ? 0 : dice_below(30));
+	}
+	failing = 0;
+	UNTIL((turn(), are_settled()));
+	print_message("# %u failures, lost %u times\n", failed, count_lost());
+	assert_true(failed > 20);
+}
+
 /* Numbers that mean something somewhere, and others. */
 static uint64_t odd_number(void)
 {
@@ -397,7 +413,7 @@ static void say_something_odd(const char *subject)
 	    .to_boot = odd_number(), .at = odd_number(), .taken = odd_number()};
 	size_t n = dice_below(sizeof message);
 	for (size_t i = 0; i < sizeof message; i++)
-		message[i] = dice_below(2) ? (uint8_t)dice() : 0;
+		message[i] = dice_below(2) ? (uint8_t)dice() : 'a';
 	header_put(message, &h);
 	engines[1]->o.events->came(engines[1]->o.owner, subject, message, n);
 }
@@ -437,6 +453,7 @@ int main(int argc, char **argv)
 	    T(a_last_message_that_is_lost_is_soon_known),
 	    T(a_server_that_comes_and_goes_is_survived),
 	    T(a_new_life_is_told_from_the_one_before),
+	    T(without_memory_what_is_lost_is_told),
 	    T(strangers_may_say_anything),
 	};
 	cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);

@@ -72,19 +72,24 @@ static void say(struct remote *r, enum header_kind kind, const void *data, size_
 	struct header h = {.kind = kind, .era = r->host.pair.era, .boot = p->boot, .to_boot = r->host.pair.boot,
 	    .at = r->sent, .taken = r->taken};
 	header_put(message, &h);
-	if (n)
-		memcpy(message + HEADER_SIZE, data, n);
+	memcpy(message + HEADER_SIZE, data, n);
 	engine_publish(p->engine, r->subject, kind == HEADER_ASK ? r->nobody : NULL, message, HEADER_SIZE + n);
 	r->taken_told = r->taken;
 	r->owed_ms = 0;
 	r->owes_state = false;
 }
 
+static void say_state(struct remote *r, enum header_kind kind)
+{
+	const char *name = r->platform->name;
+	say(r, kind, name, strnlen(name, HEADER_NAME_MAX));
+}
+
 static void ask(struct remote *r)
 {
 	r->asked_ms = now_ms(r->platform);
 	r->unheard = true;
-	say(r, HEADER_ASK, NULL, 0);
+	say_state(r, HEADER_ASK);
 }
 
 static void begin_asking(struct remote *r)
@@ -139,7 +144,7 @@ bool remote_flush(struct remote *r)
 		say_piece(r, n);
 	}
 	if (r->owes_state)
-		say(r, HEADER_STATE, NULL, 0);
+		say_state(r, HEADER_STATE);
 	return false;
 }
 
@@ -328,10 +333,17 @@ static void hear_count(struct remote *r, const struct header *h)
 		take_data(r, h);
 }
 
+static void hear_name(struct remote *r, const struct header *h)
+{
+	if (h->kind != HEADER_DATA && h->n)
+		snprintf(r->host.name, sizeof r->host.name, "%.*s", (int)h->n, (const char *)h->data);
+}
+
 void remote_hear(struct remote *r, const struct header *h)
 {
 	struct platform *p = r->platform;
 	bool for_us = h->to_boot == p->boot;
+	hear_name(r, h);
 	if (!hear_pair(r, h) || p->closed)
 		return;
 	r->heard_ms = now_ms(p);
