@@ -32,7 +32,8 @@ int hello_put(struct buf *out, const struct hello *h)
 	if (!host_id_is_none(&h->to))
 		set_id(m, "to", &h->to);
 	msg_set(m, "name", h->name);
-	msg_set(m, "version", VIGIA_VERSION);
+	msg_set_int(m, "version", HELLO_VERSION);
+	msg_set(m, "role", "vigiad");
 	msg_set_int(m, "boot", (int64_t)h->boot);
 	msg_set_int(m, "era", (int64_t)h->era);
 	if (h->keep)
@@ -42,10 +43,12 @@ int hello_put(struct buf *out, const struct hello *h)
 
 static const char *read_hello(const struct msg *m, struct hello *ret)
 {
-	int64_t boot = 0, era = -1;
+	int64_t version = 0, boot = 0, era = -1;
 	const char *name = msg_get(m, "name", ""), *to = msg_get(m, "to", "");
 	if (strcmp(m->name, "hello"))
 		return "no hello";
+	if (msg_get_int(m, "version", &version) || version < HELLO_VERSION)
+		return "a hello needs a version from 1";
 	if (host_id_parse(msg_get(m, "id", ""), &ret->id) || host_id_is_none(&ret->id))
 		return "a hello without a host's id";
 	if (*to && host_id_parse(to, &ret->to))
@@ -96,7 +99,7 @@ int farewell_get(const struct frame *f, struct farewell *ret, const char **ret_w
 	int r = frame_get_msg(f, &m, ret_why);
 	if (r)
 		return r;
-	ret->idle = !strcmp(msg_get(m, "code", ""), HELLO_IDLE);
+	snprintf(ret->code, sizeof ret->code, "%s", msg_get(m, "code", ""));
 	snprintf(ret->why, sizeof ret->why, "%s", m->text);
 	msg_free(m);
 	return 0;

@@ -10,6 +10,8 @@
 #include "proto/frame.h"
 #include "proto/id.h"
 
+enum { HELLO_VERSION = 1 };
+
 struct hello {
 	struct host_id id;
 	char name[64];
@@ -23,13 +25,13 @@ int hello_put(struct buf *out, const struct hello *h);
 /* 0, -EPROTO with *ret_why (static), -ENOMEM. */
 int hello_get(const struct frame *f, struct hello *ret, const char **ret_why);
 
-/* How a link ends: an error of number 0. */
+/* How a link ends: an error of number 0 with one of these codes. With another it is the core's, once the link is open. */
 #define HELLO_IDLE "idle" /* in order: I say no more here */
 #define HELLO_REFUSED "refused"
 #define HELLO_LEAVING "leaving"
 
 struct farewell {
-	bool idle;
+	char code[32];
 	char why[200];
 };
 

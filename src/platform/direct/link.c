@@ -288,6 +288,22 @@ static int on_hello(struct link *l, const struct frame *f)
 
 /* --- what comes --- */
 
+static int give_on(struct link *l, const struct frame *f)
+{
+	struct platform *p = l->platform;
+	if ((l->state != LINK_OPEN && l->state != LINK_LEAVING) || l->dismissed) {
+		fail(l, -EPROTO, l->dismissed ? "it goes on after its last word" : "says something before its hello");
+		return -EPROTO;
+	}
+	p->o.events->received(p->o.owner, &l->remote->host.id, f->payload - FRAME_HEADER, FRAME_HEADER + f->n);
+	return 0;
+}
+
+static bool is_ours(const struct farewell *bye)
+{
+	return !strcmp(bye->code, HELLO_IDLE) || !strcmp(bye->code, HELLO_LEAVING) || !strcmp(bye->code, HELLO_REFUSED);
+}
+
 static int on_farewell(struct link *l, const struct frame *f)
 {
 	struct farewell bye;
@@ -298,21 +314,12 @@ static int on_farewell(struct link *l, const struct frame *f)
 		return r;
 	}
 	bool open = l->state == LINK_OPEN || l->state == LINK_LEAVING;
-	if (open && bye.idle && !l->dismissed)
+	if (open && !is_ours(&bye))
+		return give_on(l, f);
+	if (open && !strcmp(bye.code, HELLO_IDLE) && !l->dismissed)
 		return hear_idle(l);
 	fail(l, -ECONNREFUSED, open ? "it says: %s" : "refuses: %s", bye.why);
 	return -ECONNREFUSED;
-}
-
-static int give_on(struct link *l, const struct frame *f)
-{
-	struct platform *p = l->platform;
-	if ((l->state != LINK_OPEN && l->state != LINK_LEAVING) || l->dismissed) {
-		fail(l, -EPROTO, l->dismissed ? "it goes on after its last word" : "says something before its hello");
-		return -EPROTO;
-	}
-	p->o.events->received(p->o.owner, &l->remote->host.id, f->payload - FRAME_HEADER, FRAME_HEADER + f->n);
-	return 0;
 }
 
 static int on_frame(void *data, const struct frame *f)
