@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host of a cluster over NATS, written from docs/platform-nats.md alone, with no library; the other is src/platform/nats,
+which sends back what it gets."""
+import os
+import random
+import shutil
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+from cluster import BUILD
+
+STATE, ASK, DATA = 1, 2, 3
+ANSWER = 3
+ME, OTHER = "a0" * 16, "a2" * 16
+PIECE = 65536
+
+pytestmark = pytest.mark.skipif(not shutil.which("nats-server"), reason="there is no nats-server")
+
+
+def frame(number, payload):
+    return struct.pack(">IBBHQ", len(payload), ANSWER, 0, 0, number) + payload
+
+
+class Host:
+    """One that talks to one other."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), 5)
+        self.file = self.socket.makefile("rb")
+        self.boot, self.other, self.era = random.getrandbits(62) + 1, 0, 0
+        self.begin_anew()
+        self.name, self.frames, self.stream, self.breaks, self.nobody = None, [], b"", 0, False
+        assert self.file.readline().startswith(b"INFO")
+        self.put(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}')
+        self.put(b"SUB vigia.test.host.%s.* 1" % ME.encode())
+        self.put(b"SUB vigia.test.nobody.%s.* 2" % ME.encode())
+
+    def begin_anew(self):
+        self.sent = self.sent_taken = self.taken = 0
+        self.stream = b""
+
+    def put(self, *lines):
+        self.socket.sendall(b"".join(line + b"\r\n" for line in lines))
+
+    def say(self, kind, data=b""):
+        header = struct.pack(">BB6xQQQQQ", 1, kind, self.era, self.boot, self.other, self.sent, self.taken)
+        reply = f" vigia.test.nobody.{ME}.{OTHER}" if kind == ASK else ""
+        self.put(f"PUB vigia.test.host.{OTHER}.{ME}{reply} {48 + len(data)}".encode(), header + data)
+        if kind == DATA:
+            self.sent += len(data)
+
+    def send(self, data):
+        for at in range(0, len(data), PIECE):
+            while self.sent - self.sent_taken + PIECE > 524288 and self.sent != self.sent_taken:
+                self.hear()
+            self.say(DATA, data[at:at + PIECE])
+
+    def hear(self):
+        """One message."""
+        words = self.file.readline().split()
+        if words[0] == b"PING":
+            self.put(b"PONG")
+        elif words[0] == b"HMSG":
+            self.file.read(int(words[-1]) + 2)
+            self.nobody = True
+        elif words[0] == b"MSG":
+            data = self.file.read(int(words[-1]) + 2)[:-2]
+            assert words[1].decode() == f"vigia.test.host.{ME}.{OTHER}"
+            self.take(data)
+
+    def take(self, message):
+        version, kind, era, boot, to, at, taken = struct.unpack(">BB6xQQQQQ", message[:48])
+        assert version == 1
+        if boot != self.other or era > self.era:
+            self.breaks += self.other != 0
+            self.other, self.era = boot, max(era, self.era)
+            self.begin_anew()
+        if era < self.era or to != self.boot:
+            return
+        self.sent_taken = taken
+        if kind == DATA:
+            assert at == self.taken
+            self.taken += len(message) - 48
+            self.stream += message[48:]
+            self.cut()
+            self.say(STATE, b"stranger")
+        else:
+            self.name = message[48:].decode()
+
+    def cut(self):
+        while len(self.stream) >= 16 and len(self.stream) >= 16 + int.from_bytes(self.stream[:4], "big"):
+            n, kind, _, _, number = struct.unpack(">IBBHQ", self.stream[:16])
+            self.frames.append((number, self.stream[16:16 + n]))
+            self.stream = self.stream[16 + n:]
+
+    def until(self, condition, seconds=20):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end
+            self.hear()
+
+    def meet(self):
+        """Asks until there is an answer; each ask is heard, or the server says that it was not."""
+        end = time.monotonic() + 20
+        while not self.name:
+            assert time.monotonic() < end
+            self.nobody = False
+            self.say(ASK)
+            self.until(lambda: self.name or self.nobody)
+
+
+@pytest.fixture
+def port(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    p = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except ConnectionRefusedError:
+            assert p.poll() is None
+    yield port
+    p.kill()
+    p.wait()
+
+
+@pytest.fixture
+def echo(port):
+    started = []
+
+    def start():
+        ours, its = socket.socketpair()  # it ends when ours does
+        p = subprocess.Popen([f"{BUILD}/src/platform/conformance_test", "--peer", "nats", "2", f"nats://127.0.0.1:{port}", "60000",
+                              "20000", "0", "-"], stdin=its, stdout=subprocess.PIPE,
+                             env=dict(os.environ, VIGIA_MODULES=f"{BUILD}/src/platform"))
+        started.append((p, ours))
+
+    yield start
+    for p, ours in started:
+        ours.close()
+        p.wait()
+
+
+def pattern(number, n):
+    """What the other checks: a payload that its number decides."""
+    x, out = (number * 0x9e3779b97f4a7c15 + n) % 2**64, b""
+    while len(out) < n:
+        out += struct.pack("<Q", x)
+        x = (x * 6364136223846793005 + 1) % 2**64
+    return out[:n]
+
+
+def test_a_stranger_takes_part(port, echo):
+    echo()
+    h = Host(port)
+    h.meet()
+    assert h.name == "h2"
+    sent = [(i + 1, pattern(i + 1, n)) for i, n in enumerate([5, 1, 65520, 65521, 300000, 64, 1 << 20])]
+    for number, payload in sent:
+        h.send(frame(number, payload))
+    h.until(lambda: len(h.frames) == len(sent))
+    assert h.frames == sent
+    assert not h.breaks
+    h.until(lambda: h.sent_taken == h.sent)
+
+
+def test_what_was_lost_on_the_way_is_told(port, echo):
+    echo()
+    h = Host(port)
+    h.meet()
+    h.send(frame(1, pattern(1, 64)))
+    h.until(lambda: len(h.frames) == 1)
+    h.sent += 80  # as if the server had lost one
+    h.say(DATA, frame(3, pattern(3, 64)))
+    h.until(lambda: h.breaks == 1)
+    assert h.era == 1
+    h.send(frame(1 << 40 | 4, pattern(1 << 40 | 4, 64)))
+    h.until(lambda: len(h.frames) == 2)
+    assert h.breaks == 1
+
+
+def test_nobody_there_is_said_at_once(port):
+    h = Host(port)
+    h.say(ASK)
+    h.until(lambda: h.nobody, 5)
