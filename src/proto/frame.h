@@ -45,7 +45,7 @@ struct frame {
 	enum frame_kind kind;
 	unsigned flags;
 	uint64_t number;
-	const uint8_t *payload; /* borrowed, at any address */
+	const uint8_t *payload; /* borrowed, at any address; the frame's header lies just before it */
 	size_t n;
 };
 
