@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench-platform TYPE SERVER|- MODULES ping|stream COUNT: messages of 64 bytes between two processes, one JSON line.
+/* bench-platform TYPE SERVER|- MODULES ping|stream COUNT: messages of 64 bytes between two processes, one
+ * JSON line.
  *
- * ping: one at a time there and back, CPU of both ends a round trip; stream: as many as there is room for, CPU of both
- * ends a message. TYPE libnats: the floor, request and reply of libnats alone, as its examples have it. The server's own
- * CPU is not in it.
+ * ping: one at a time there and back, CPU of both ends a round trip; stream: as many as there is room for,
+ * CPU of both ends a message. TYPE libnats: the floor, request and reply of libnats alone, as its examples
+ * have it. The server's own CPU is not in it.
  */
 #include <errno.h>
 #include <nats/nats.h>
@@ -41,7 +42,8 @@ static int64_t cpu_ns(int who)
 {
 	struct rusage u;
 	getrusage(who, &u);
-	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ll + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ll;
+	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000000ll +
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ll;
 }
 
 static void fill(void)
@@ -100,8 +102,14 @@ static void on_call(void *data, int fd)
 static int open_end(int number, const char *server)
 {
 	static const struct platform_events events = {on_received, on_lost, on_room};
-	struct platform_options o = {.net = &net, .self = {{(uint8_t)number, 1}}, .name = number == 1 ? "one" : "two",
-	    .idle_ns = 60000000000, .pending_most = 1 << 20, .server = server, .cluster = "bench", .events = &events};
+	struct platform_options o = {.net = &net,
+	    .self = {{(uint8_t)number, 1}},
+	    .name = number == 1 ? "one" : "two",
+	    .idle_ns = 60000000000,
+	    .pending_most = 1 << 20,
+	    .server = server,
+	    .cluster = "bench",
+	    .events = &events};
 	struct buf why = BUF_INIT;
 	struct listener *port;
 	other = (struct host_id){{(uint8_t)(3 - number), 1}};
@@ -152,7 +160,8 @@ static void report(pid_t child, int64_t self, uint64_t count)
 {
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	printf("{\"us\": %.3f, \"of_it_caller\": %.3f}\n", (double)(self + cpu_ns(RUSAGE_CHILDREN)) / 1e3 / (double)count,
+	printf("{\"us\": %.3f, \"of_it_caller\": %.3f}\n",
+	    (double)(self + cpu_ns(RUSAGE_CHILDREN)) / 1e3 / (double)count,
 	    (double)self / 1e3 / (double)count);
 }
 
@@ -219,8 +228,8 @@ static void bench_libnats(const char *server, uint64_t count)
 		natsSubscription *sub;
 		natsConnection *nc = connect_to(server);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (natsConnection_Subscribe(&sub, nc, "bench.echo", on_request, NULL) || natsConnection_Flush(nc) ||
-		    write(fds[1], &byte, 1) != 1)
+		if (natsConnection_Subscribe(&sub, nc, "bench.echo", on_request, NULL) ||
+		    natsConnection_Flush(nc) || write(fds[1], &byte, 1) != 1)
 			die("no subscription");
 		for (;;)
 			pause();

@@ -203,11 +203,12 @@ static void finishing_delivers_first_and_then_ends(void **state)
 	char *much = calloc(1, 3000000);
 	send(a.fd, much, 100000, 0); /* unread: must not make the kernel throw ours away */
 	buf_put(stream_out(a.stream), much, 3000000);
+	stream_tell_below(a.stream, 1000000);
 	stream_finish(a.stream);
 	UNTIL((received(&got, &end), end));
 	assert_int_equal(got.len, 3000000);
 	assert_int_equal(a.in.len, 0);
-	assert_int_equal(a.closed, 0);
+	assert_int_equal(a.closed + a.below, 0); /* the owner may be gone */
 	free(much);
 	buf_release(&got);
 }

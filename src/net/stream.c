@@ -131,7 +131,7 @@ static void listen_out(struct stream *s)
 
 static void tell_below(struct stream *s)
 {
-	if (s->closing || !s->marked || stream_pending(s) > s->mark)
+	if (s->closing || s->finishing || !s->marked || stream_pending(s) > s->mark)
 		return;
 	s->marked = false;
 	s->events->below(s->owner);

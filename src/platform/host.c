@@ -82,14 +82,21 @@ void hosts_release(struct hosts *t)
 	*t = (struct hosts){0};
 }
 
+static struct host *first_from(const struct hosts *t, size_t bucket)
+{
+	while (bucket < t->size && !t->buckets[bucket])
+		bucket++;
+	return bucket < t->size ? t->buckets[bucket] : NULL;
+}
+
 struct host *hosts_next(const struct hosts *t, const struct host *h)
 {
-	if (h && h->next)
-		return h->next;
-	for (size_t i = h ? bucket_of(t, &h->id) + 1 : 0; i < t->size; i++)
-		if (t->buckets[i])
-			return t->buckets[i];
-	return NULL;
+	return h && h->next ? h->next : first_from(t, h ? bucket_of(t, &h->id) + 1 : 0);
+}
+
+struct host *hosts_from(const struct hosts *t, const struct host_id *id)
+{
+	return first_from(t, t->size ? bucket_of(t, id) : 0);
 }
 
 /* --- what waits --- */

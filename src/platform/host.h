@@ -43,6 +43,8 @@ void hosts_remove(struct hosts *t, struct host *h);
 void hosts_release(struct hosts *t);
 /* The next after `h` (NULL: the first) in no order that means anything. The table stays as it is meanwhile. */
 struct host *hosts_next(const struct hosts *t, const struct host *h);
+/* One to begin with that an id decides, whether it is there or not; NULL: there is none from there on. */
+struct host *hosts_from(const struct hosts *t, const struct host_id *id);
 
 /* 0 or -ENOMEM: nothing is put. */
 int backlog_put(struct backlog *b, const void *bytes, size_t n);

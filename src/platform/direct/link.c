@@ -77,7 +77,8 @@ void link_finish(struct link *l, const char *code, const char *why)
 	stream_finish(l->stream);
 }
 
-/* It is no good before it was open: the one that dialled tries the next address, the one that was dialled forgets it. */
+/* It is no good before it was open: the one that dialled tries the next address, the one that was dialled
+ * forgets it. */
 static void fail_opening(struct link *l, int error, const char *why)
 {
 	struct remote *r = l->remote;
@@ -187,8 +188,8 @@ static int refuse_self(struct link *l, const struct hello *h)
 		return -ELOOP;
 	}
 	buf_clear(&p->twin);
-	buf_putf(&p->twin, "another vigiad, %s at %s, has this host's id: its state directory is a copy", h->name,
-	    l->address);
+	buf_putf(&p->twin, "another vigiad, %s at %s, has this host's id: its state directory is a copy",
+	    h->name, l->address);
 	fail(l, -ENOTUNIQ, "has the id of %s: one's state directory is a copy of the other's", p->name);
 	return -ENOTUNIQ;
 }
@@ -199,12 +200,13 @@ static int refuse_twin(struct link *l, struct remote *r, const struct hello *h)
 	char name[64];
 	snprintf(name, sizeof name, "%s", r->host.name);
 	fail(l, -ENOTUNIQ, "is %s, and another vigiad has its id: a state directory was copied", h->name);
-	remote_break(r, -ENOTUNIQ, "two vigiads, %s and %s, have its id: a state directory was copied", name, h->name);
+	remote_break(
+	    r, -ENOTUNIQ, "two vigiads, %s and %s, have its id: a state directory was copied", name, h->name);
 	return -ENOTUNIQ;
 }
 
-/* Here a certificate's name will be checked: as long as links have none, who connects is believed to be the host that
- * he says, and the core treats him as a stranger wherever that matters. */
+/* Here a certificate's name will be checked: as long as links have none, who connects is believed to be the
+ * host that he says, and the core treats him as a stranger wherever that matters. */
 static const char *vouch(const struct link *l, const struct hello *h)
 {
 	return NULL;
@@ -292,16 +294,19 @@ static int give_on(struct link *l, const struct frame *f)
 {
 	struct platform *p = l->platform;
 	if ((l->state != LINK_OPEN && l->state != LINK_LEAVING) || l->dismissed) {
-		fail(l, -EPROTO, l->dismissed ? "it goes on after its last word" : "says something before its hello");
+		fail(l, -EPROTO,
+		    l->dismissed ? "it goes on after its last word" : "says something before its hello");
 		return -EPROTO;
 	}
-	p->o.events->received(p->o.owner, &l->remote->host.id, f->payload - FRAME_HEADER, FRAME_HEADER + f->n);
+	p->o.events->received(
+	    p->o.owner, &l->remote->host.id, f->payload - FRAME_HEADER, FRAME_HEADER + f->n);
 	return 0;
 }
 
 static bool is_ours(const struct farewell *bye)
 {
-	return !strcmp(bye->code, HELLO_IDLE) || !strcmp(bye->code, HELLO_LEAVING) || !strcmp(bye->code, HELLO_REFUSED);
+	return !strcmp(bye->code, HELLO_IDLE) || !strcmp(bye->code, HELLO_LEAVING) ||
+	       !strcmp(bye->code, HELLO_REFUSED);
 }
 
 static int on_farewell(struct link *l, const struct frame *f)
@@ -348,7 +353,8 @@ static void hear(struct link *l, const void *bytes, size_t n)
 	if (l->state == LINK_GONE)
 		return;
 	if (r == -EPROTO)
-		fail(l, r, "says what is no frame: %s, at byte %llu", l->cutter.why, (unsigned long long)l->cutter.at);
+		fail(l, r, "says what is no frame: %s, at byte %llu", l->cutter.why,
+		    (unsigned long long)l->cutter.at);
 	else if (r)
 		fail(l, r, "%s", strerror(-r));
 	else if (is_hello_too_long(l))
@@ -388,7 +394,8 @@ static void on_idle(struct link *l)
 {
 	uint64_t idle_ms = (uint64_t)(l->platform->o.idle_ns / 1000000), still_ms = now_ms(l) - l->moved_ms;
 	if (still_ms < idle_ms || stream_pending(l->stream)) {
-		watch(l, still_ms < idle_ms ? (int64_t)(idle_ms - still_ms) * 1000000 : l->platform->o.idle_ns);
+		watch(
+		    l, still_ms < idle_ms ? (int64_t)(idle_ms - still_ms) * 1000000 : l->platform->o.idle_ns);
 	} else if (l->keep) {
 		put_hello(l); /* so that a link that is dead is found out */
 		l->moved_ms = now_ms(l);

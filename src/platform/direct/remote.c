@@ -230,7 +230,8 @@ static void dial_next(struct remote *r)
 		if (!e)
 			return;
 		r->error = e;
-		buf_putf(&r->why, "%s%s is no address to dial: %s", r->why.len ? "; " : "", r->address, say_error(e));
+		buf_putf(&r->why, "%s%s is no address to dial: %s", r->why.len ? "; " : "", r->address,
+		    say_error(e));
 	}
 	r->resting = true;
 	uv_timer_start(&r->timer, on_no_address, 0, 0);

@@ -59,7 +59,7 @@ struct engine {
 static void connect_later(struct engine *e, uint64_t ms);
 static void settle_closing(struct engine *e);
 
-/* --- what libnats asks of a loop; all of it on the thread that called it: the loop's, or the worker's that connects --- */
+/* --- what libnats asks of a loop, on the thread that called it: the loop's, or the worker's that connects --- */
 
 static natsStatus attach(void **data, void *loop, natsConnection *nc, natsSock fd)
 {
@@ -225,7 +225,8 @@ static void on_poll_closed(uv_handle_t *h)
 	settle_closing(e);
 }
 
-/* libnats, asked to close, would wait for what is not written yet, so it is shown an end of the connection first. */
+/* libnats, asked to close, would wait for what is not written yet, so it is shown an end of the connection
+ * first. */
 static void show_end(struct wire *w)
 {
 	shutdown(w->fd, SHUT_RDWR);
@@ -481,7 +482,8 @@ static bool copy_texts(struct engine *e)
 int engine_new(struct engine **ret, const struct engine_options *options, struct buf *why)
 {
 	int r = check_servers(options->servers, why);
-	if (!r && nats_Open(-1) != NATS_OK) /* here, not on a worker: what it keeps of a thread stays with this one */
+	/* Here, not on a worker: what it keeps of a thread stays with this one. */
+	if (!r && nats_Open(-1) != NATS_OK)
 		r = -ENOMEM;
 	struct engine *e = r ? NULL : calloc(1, sizeof *e);
 	if (!e)

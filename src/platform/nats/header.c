@@ -8,7 +8,8 @@
 #include "proto/chars.h"
 #include "proto/wire.h"
 
-enum { AT_VERSION = 0, AT_KIND = 1, AT_ZERO = 2, AT_ERA = 8, AT_BOOT = 16, AT_TO_BOOT = 24, AT_AT = 32, AT_TAKEN = 40 };
+enum { AT_VERSION = 0, AT_KIND = 1, AT_ZERO = 2, AT_ERA = 8, AT_BOOT = 16, AT_TO_BOOT = 24, AT_AT = 32 };
+enum { AT_TAKEN = 40 };
 
 void header_put(uint8_t to[HEADER_SIZE], const struct header *h)
 {
@@ -39,7 +40,9 @@ static const char *check(const uint8_t *bytes, const struct header *h)
 		return "a count that nobody can have counted to";
 	if (h->kind == HEADER_DATA)
 		return h->n ? NULL : "no data where there must be some";
-	return h->n > HEADER_NAME_MAX || chars_good((const char *)h->data, h->n) < h->n ? "no name of 63 bytes at most" : NULL;
+	return h->n > HEADER_NAME_MAX || chars_good((const char *)h->data, h->n) < h->n
+		   ? "no name of 63 bytes at most"
+		   : NULL;
 }
 
 int header_get(const void *bytes, size_t n, struct header *ret, const char **ret_why)

@@ -439,6 +439,26 @@ static void strangers_may_say_anything(void **state)
 	assert_int_equal(stands[0]->lost + stands[1]->lost, 0);
 }
 
+/* More than a host keeps of others; those who are heard of now and then stay. */
+static void many_strangers_push_nobody_out(void **state)
+{
+	char subject[128];
+	uint8_t message[HEADER_SIZE];
+	struct header h = {.kind = HEADER_STATE, .boot = 7};
+	begin_two();
+	stands[1]->hears_strangers = true;
+	header_put(message, &h);
+	for (int i = 0; i < 40000; i++) {
+		snprintf(subject, sizeof subject, "vigia.test.host.x.%032x", 1 + i);
+		engines[1]->o.events->came(engines[1]->o.owner, subject, message, sizeof message);
+		if (i % 2000)
+			continue;
+		say(stands[0], 1, 10);
+		UNTIL((turn(), between(1, 0)->got == between(0, 1)->sent));
+	}
+	assert_int_equal(stands[0]->lost + stands[1]->lost, 0);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(int argc, char **argv)
@@ -455,6 +475,7 @@ int main(int argc, char **argv)
 	    T(a_new_life_is_told_from_the_one_before),
 	    T(without_memory_what_is_lost_is_told),
 	    T(strangers_may_say_anything),
+	    T(many_strangers_push_nobody_out),
 	};
 	cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,7 +155,8 @@ static void hear_self(struct platform *p, const struct header *h)
 	snprintf(p->twin, sizeof p->twin, "another vigiad has this host's id: its state directory is a copy");
 }
 
-/* Who published a message is told by its subject's end, so a server can see to it that everybody is who he says. */
+/* Who published a message is told by its subject's end, so a server can see to it that everybody is who he
+ * says. */
 static int sender_of(const char *subject, struct host_id *ret)
 {
 	const char *dot = strrchr(subject, '.');
@@ -239,7 +240,8 @@ static int copy_options(struct platform *p, const struct platform_options *optio
 	const char *cluster = options->cluster && *options->cluster ? options->cluster : "default";
 	p->o = *options;
 	if (!is_token(cluster)) {
-		buf_putf(why, "a cluster's name on NATS has letters, digits, _ and -, 32 at most: not %.40s", cluster);
+		buf_putf(why, "a cluster's name on NATS has letters, digits, _ and -, 32 at most: not %.40s",
+		    cluster);
 		return -EINVAL;
 	}
 	p->name = strdup(options->name);
@@ -261,9 +263,15 @@ static int start_engine(struct platform *p, struct buf *why)
 	snprintf(inbox, sizeof inbox, "vigia.%s.host.%s.*", p->cluster, p->self);
 	snprintf(nobody, sizeof nobody, "vigia.%s.nobody.%s.*", p->cluster, p->self);
 	snprintf(name, sizeof name, "vigiad %s", p->name);
-	struct engine_options o = {.loop = p->o.net->loop, .servers = p->o.server, .name = name, .inbox = inbox,
-	    .nobody = nobody, 
-	    .dead_ns = p->o.dead_ns, .payload_least = HEADER_SIZE + PIECE, .events = &engine_events, .owner = p};
+	struct engine_options o = {.loop = p->o.net->loop,
+	    .servers = p->o.server,
+	    .name = name,
+	    .inbox = inbox,
+	    .nobody = nobody,
+	    .dead_ns = p->o.dead_ns,
+	    .payload_least = HEADER_SIZE + PIECE,
+	    .events = &engine_events,
+	    .owner = p};
 	int r = engine_new(&p->engine, &o, why);
 	p->o.server = p->server;
 	return r;
@@ -314,8 +322,8 @@ static void on_handle_closed(uv_handle_t *h)
 static void on_engine_closed(void *owner)
 {
 	struct platform *p = owner;
-	uv_handle_t *handles[] = {(uv_handle_t *)&p->prepare, (uv_handle_t *)&p->check, (uv_handle_t *)&p->idle,
-	    (uv_handle_t *)&p->tick, (uv_handle_t *)&p->beat};
+	uv_handle_t *handles[] = {(uv_handle_t *)&p->prepare, (uv_handle_t *)&p->check,
+	    (uv_handle_t *)&p->idle, (uv_handle_t *)&p->tick, (uv_handle_t *)&p->beat};
 	for (struct host *h; (h = hosts_next(&p->remotes, NULL));)
 		remote_free((struct remote *)h);
 	for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)

@@ -8,14 +8,35 @@
 #include "platform/nats/private.h"
 #include "proto/wire.h"
 
+enum { FORGET_AMONG = 64 };
+
 struct remote *remote_find(struct platform *p, const struct host_id *id)
 {
 	return (struct remote *)hosts_find(&p->remotes, id);
 }
 
+static bool awaits(const struct remote *r);
+
+/* Of some, the one that was not heard for longest and of which nothing is awaited: should it come back, it is as if
+ * something of it was lost. */
+static void forget_one(struct platform *p, const struct host_id *newcomer)
+{
+	struct remote *oldest = NULL;
+	struct host *h = hosts_from(&p->remotes, newcomer);
+	for (int i = 0; i < FORGET_AMONG; i++, h = hosts_next(&p->remotes, h)) {
+		struct remote *r = (struct remote *)(h ? h : hosts_next(&p->remotes, NULL));
+		if (!awaits(r) && !r->is_dirty && !r->is_busy && (!oldest || r->heard_ms < oldest->heard_ms))
+			oldest = r;
+	}
+	if (oldest)
+		remote_free(oldest);
+}
+
 static struct remote *remote_new(struct platform *p, const struct host_id *id)
 {
 	char to[HOST_ID_TEXT];
+	if (p->remotes.n >= REMOTES_MAX)
+		forget_one(p, id);
 	struct remote *r = p->remotes.n < REMOTES_MAX ? calloc(1, sizeof *r) : NULL;
 	if (!r)
 		return NULL;
@@ -69,11 +90,16 @@ static void say(struct remote *r, enum header_kind kind, const void *data, size_
 {
 	struct platform *p = r->platform;
 	uint8_t message[HEADER_SIZE + PIECE];
-	struct header h = {.kind = kind, .era = r->host.pair.era, .boot = p->boot, .to_boot = r->host.pair.boot,
-	    .at = r->sent, .taken = r->taken};
+	struct header h = {.kind = kind,
+	    .era = r->host.pair.era,
+	    .boot = p->boot,
+	    .to_boot = r->host.pair.boot,
+	    .at = r->sent,
+	    .taken = r->taken};
 	header_put(message, &h);
 	memcpy(message + HEADER_SIZE, data, n);
-	engine_publish(p->engine, r->subject, kind == HEADER_ASK ? r->nobody : NULL, message, HEADER_SIZE + n);
+	engine_publish(
+	    p->engine, r->subject, kind == HEADER_ASK ? r->nobody : NULL, message, HEADER_SIZE + n);
 	r->taken_told = r->taken;
 	r->owed_ms = 0;
 	r->owes_state = false;
@@ -392,7 +418,8 @@ static void break_dead(struct remote *r)
 	if (engine_is_up(e))
 		remote_break(r, -ETIMEDOUT, "it does not answer");
 	else
-		remote_break(r, -ENOTCONN, "no nats-server answers at %s: %s", r->platform->server, engine_why(e));
+		remote_break(
+		    r, -ENOTCONN, "no nats-server answers at %s: %s", r->platform->server, engine_why(e));
 }
 
 bool remote_tick(struct remote *r)
