@@ -4,7 +4,7 @@
  * libnats lets a loop of another's poll its socket, so that what comes is read, and what leaves is written, by the loop's
  * own thread: no other thread touches a message. Connecting waits, so it runs on libuv's workers; a connection that is
  * lost is made anew by us, not by libnats, which would hold its lock for as long as a connect takes, and with it
- * whoever publishes meanwhile (decision 0009). What libnats says on a thread of its own comes over by uv_async_send.
+ * whoever publishes meanwhile (decision 0012). What libnats says on a thread of its own comes over by uv_async_send.
  */
 #ifndef VIGIA_PLATFORM_NATS_ENGINE_H
 #define VIGIA_PLATFORM_NATS_ENGINE_H
