@@ -367,6 +367,7 @@ def last_words(d, sent):
 @pytest.mark.parametrize("sent, says", [
     (b"\x89VIGIA2\n", b"byte 7 is not of the preface"),
     (PREFACE + frame(QUERY, 1, b"\x80\x81" + text("x")), b"the first frame must be a hello"),
+    (PREFACE + struct.pack(">IBBHQ", 1 << 20, HELLO, 0, 0, 0) + bytes(20000), b"no hello within 16384 bytes"),
     (PREFACE + HELLO_FRAME + HELLO_FRAME, b"a second hello"),
     (PREFACE + frame(HELLO, payload=b"\x81" + text("hello")), b"a hello needs a version"),
     (PREFACE + HELLO_FRAME + frame(ANSWER, 1, b"\x81" + text("x")), b"nothing was asked here"),

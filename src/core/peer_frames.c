@@ -13,7 +13,7 @@
 #include "core/speech.h"
 #include "proto/frame.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 1, FIRST_MAX = 16384 /* bytes from who has not said hello */ };
 
 struct framed {
 	struct frame_cutter cutter;
@@ -124,9 +124,8 @@ static void too_many(struct asker *a, unsigned most)
 	peer_refuse(a->peer, "too-many", "more than %u queries under way", most);
 }
 
-static const struct asker_type frames_asker = {.answer = answer, .over = over, .encode = frames_encode, .cut = frames_cut, .put = put,
-    
-    .frames = frames, .pass = pass, .want = want, .pending = pending, .too_many = too_many};
+static const struct asker_type frames_asker = {.answer = answer, .over = over, .encode = frames_encode, .cut = frames_cut,
+    .put = put, .frames = frames, .pass = pass, .want = want, .pending = pending, .too_many = too_many};
 
 /* --- receiving --- */
 
@@ -280,6 +279,8 @@ static void data(struct peer *p, char *bytes, size_t n)
 	int r = frame_cut(c, bytes + begin, n - begin, on_frame, p);
 	if (p->framed->met)
 		buf_release(&p->framed->first);
+	else if (!r && !p->closing && (p->framed->first.failed || p->framed->first.len > FIRST_MAX))
+		peer_refuse(p, "bad-frame", "no hello within %d bytes", FIRST_MAX);
 	if (!r || p->closing)
 		return;
 	if (p->framed->host)

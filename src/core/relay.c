@@ -67,7 +67,8 @@ static struct relayed *find(const struct relay *r, uint64_t number)
 static void on_deadline(uv_timer_t *timer)
 {
 	struct relayed *e = timer->data;
-	call_fail(e->call, "deadline", "%s.%s did not answer in time", e->call->op->noun, e->call->op->verb);
+	const struct msg *query = e->call->msg;
+	call_fail(e->call, "deadline", "%s.%s did not answer in time", query->name, msg_get(query, "query", ""));
 }
 
 static void on_timer_closed(uv_handle_t *h)
@@ -97,8 +98,7 @@ static int start_deadline(struct relayed *e, int64_t ms)
 static int put_query(struct relayed *e, int64_t deadline_ms, struct buf *out)
 {
 	const struct call *c = e->call;
-	struct frame_route route = {.deadline_ms = deadline_ms,
-	    .caller = c->caller};
+	struct frame_route route = {.deadline_ms = deadline_ms, .caller = c->caller};
 	return frame_put_query(out, c->one_way ? FRAME_ONE_WAY : 0, e->number, &route, c->msg);
 }
 
