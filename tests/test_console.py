@@ -53,6 +53,11 @@ def command(t, line):
     return t.text()
 
 
+def in_write(pid):
+    with open(f"/proc/{pid}/wchan") as f:
+        return f.read() in ("n_tty_write", "wait_woken")
+
+
 def cooked(fd):
     """As a shell leaves a terminal whose program was stopped."""
     attributes = termios.tcgetattr(fd)
@@ -245,6 +250,17 @@ def test_ctrl_c_at_any_time(daemon, console):
     t.wait("^n1> info$")
     assert re.search(r"^n1 +up", command(t, "status"), re.M)
     leave(t)
+
+
+def test_ctrl_c_while_the_terminal_takes_no_more(daemon, console):
+    t = console(a_node_that_knows(daemon(), "n1/host/load/1min"))
+    t.type("get n1\r")
+    for _ in range(3):  # the first may end a write that is half done, the next has one of which nothing is
+        wait_for(lambda: in_write(t.pid), 10, "a full terminal")
+        os.kill(t.pid, signal.SIGINT)
+    wait_prompt(t)
+    assert re.search(r"^n1 +up", command(t, "status"), re.M)
+    leave(t)  # a write that a signal broke off is none that failed
 
 
 def test_a_daemon_that_was_started_anew_is_said_once(daemon, console):

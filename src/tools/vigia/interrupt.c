@@ -23,7 +23,7 @@ static void on_signal(int signal)
 
 void interrupt_catch(void)
 {
-	struct sigaction action = {.sa_handler = on_signal}, hangup;
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, hangup;
 	if (fd < 0)
 		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	sigaction(SIGINT, &action, NULL);
