@@ -38,13 +38,14 @@ class Daemon:
     """One vigiad with places of its own."""
     started = []  # of this test
 
-    def __init__(self, directory, conf="", name="n1", netns=None, prefix=PREFIX):
+    def __init__(self, directory, conf="", name="n1", netns=None, prefix=PREFIX, options=()):
         self.directory, self.name, self.netns, self.prefix = os.path.join(directory, name), name, netns, prefix
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self.conf = os.path.join(self.directory, "vigia.conf")
         self.log = os.path.join(self.directory, "log")
         self.socket = os.path.join(self.directory, "vigia/vigiad.sock")
         self.state = os.path.join(self.directory, "vigia")
+        self.options = options
         self.process = None
         self.configure(conf)
 
@@ -61,7 +62,7 @@ class Daemon:
     def start(self, wait=True):
         if self not in Daemon.started:
             Daemon.started.append(self)
-        command = [f"{self.prefix}/sbin/vigiad", "--foreground", "--config", self.conf]
+        command = [f"{self.prefix}/sbin/vigiad", "--foreground", "--config", self.conf, *self.options]
         if self.netns:
             command = ["ip", "netns", "exec", self.netns, *command]
         with open(self.log, "a") as log:
@@ -262,7 +263,7 @@ def run(*command):
 class Cluster:
     """A master on h1 and nodes on the others, each in its namespace."""
 
-    def __init__(self, n, master="", node="", monitors="monitor host { }\n", network=Network):
+    def __init__(self, n, master="", node="", monitors="monitor host { }\n", network=Network, options=()):
         self.directory = tempfile.mkdtemp(prefix="vigia-test.")
         self.network = network(n)
         self.daemons = {}
@@ -270,7 +271,7 @@ class Cluster:
         for i in range(1, n + 1):
             conf = listen.format(self.network.address(i)) + monitors
             conf += master if i == 1 else node or f'node {{ masters = {{"{self.network.address(1)}:7660"}} }}\n'
-            self.daemons[i] = Daemon(self.directory, conf, f"h{i}", self.network.space(i))
+            self.daemons[i] = Daemon(self.directory, conf, f"h{i}", self.network.space(i), options=options)
 
     def start(self):
         for d in self.daemons.values():

@@ -109,19 +109,36 @@ bool asker_is_stranger(const struct asker *a)
 	return a->foreign || a->uid == (uid_t)-1;
 }
 
+static bool is_trusted(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
 bool asker_trusted(const struct asker *a)
 {
-	return !asker_is_stranger(a) && (a->uid == 0 || a->uid == geteuid());
+	return !asker_is_stranger(a) && is_trusted(a->uid);
+}
+
+uid_t call_uid(const struct call *c)
+{
+	if (!c->asker->foreign)
+		return c->asker->uid;
+	return c->core->insecure_control && c->caller.given ? c->caller.uid : (uid_t)-1;
+}
+
+bool call_is_strangers(const struct call *c)
+{
+	return call_uid(c) == (uid_t)-1;
 }
 
 bool call_trusted(const struct call *c)
 {
-	return asker_trusted(c->asker);
+	return is_trusted(call_uid(c));
 }
 
 bool call_is_of(const struct call *c, uid_t uid)
 {
-	return !c->asker->foreign && c->asker->uid == uid;
+	return !call_is_strangers(c) && call_uid(c) == uid;
 }
 
 bool asker_has_call(const struct asker *a, int64_t id)

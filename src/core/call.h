@@ -65,8 +65,11 @@ struct asker {
 bool asker_is_stranger(const struct asker *a);
 /* The daemon's own user or root, by this kernel's word. */
 bool asker_trusted(const struct asker *a);
+/* Whose call it is, by this kernel's word, and by another daemon's only with core->insecure_control. (uid_t)-1: a
+ * stranger's. */
+uid_t call_uid(const struct call *c);
+bool call_is_strangers(const struct call *c);
 bool call_trusted(const struct call *c);
-/* For a user of this host, by this kernel's word. */
 bool call_is_of(const struct call *c, uid_t uid);
 bool asker_has_call(const struct asker *a, int64_t id);
 /* What was sent has left: goes on with calls that have more. */

@@ -155,7 +155,7 @@ static int create_for(struct call *c, struct entry **ret)
 	int r = create(c->core, c->args[0].text, (size_t)c->args[1].number, ret);
 	if (r)
 		return call_fail(c, "failed", "%s", strerror(-r));
-	(*ret)->owner = c->asker->uid;
+	(*ret)->owner = call_uid(c);
 	(*ret)->open_to_all = c->args[2].number;
 	return 0;
 }

@@ -74,6 +74,7 @@ struct core {
 	struct lease *leases;
 	struct registered *registered; /* services that programs offer */
 	struct buf passing;	       /* a frame on its way */
+	bool insecure_control; /* other hosts may change things: for tests, in a network that leads nowhere */
 	uint64_t askers; /* so far */
 	const struct service *const *services;
 	struct core_limits limits;

@@ -195,7 +195,7 @@ static int permitted(struct call *c)
 	if ((op->flags & OP_CHANGES) && !call_trusted(c))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
-	if ((op->flags & (OP_ACTS | OP_PRIVATE)) && asker_is_stranger(c->asker))
+	if ((op->flags & (OP_ACTS | OP_PRIVATE)) && call_is_strangers(c))
 		return call_fail(c, "not-permitted", "%s.%s is not for other hosts, nor for who comes by network: only for "
 		    "users of this one, on its socket", op->noun, op->verb);
 	return 0;

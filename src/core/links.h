@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The core's way to other hosts' cores, over a platform: queries there and answers back, both ways.
  *
- * What another host asks is asked by a stranger until there are certificates: it may read, and nothing else.
+ * What another host asks is asked by a stranger until there are certificates: it may read, and nothing else, unless
+ * core->insecure_control says otherwise.
  */
 #ifndef VIGIA_CORE_LINKS_H
 #define VIGIA_CORE_LINKS_H

@@ -207,6 +207,9 @@ int query_master_status(struct call *c)
 	if (h->options.exposed)
 		query_problem(c, "insecure-network", h->core->name, NULL,
 		    "insecure_network is on: what goes to other hosts is neither encrypted nor authenticated");
+	if (h->core->insecure_control)
+		query_problem(c, "insecure-control", h->core->name, NULL,
+		    "--insecure-control is on: every daemon in this network may change anything on this host");
 	uplinks_problems(h, c);
 	starter_problems(h->starter, c);
 	launcher_problems(c);

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vigiad --insecure-control`: what other hosts may do before there are keys, in a network that leads nowhere."""
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from cluster import PREFIX, Daemon, Network, run, wait_for
+
+SWITCH = ("--insecure-control",)
+
+
+def operations(d, *words):
+    return json.loads(d.vigia(*words, "--json").stdout or "[]")
+
+
+def test_hosts_control_each_other(make_cluster):
+    c = make_cluster(2, options=SWITCH)
+    assert any(p["program"] == "vigiad" for p in operations(c[1], "process.list", "at=h2"))
+    operations(c[1], "channel.create", "news", "at=h2")
+    operations(c[1], "channel.put", "news", "1", "x", "at=h2")
+    assert [(o["key"], o["owner"]) for o in operations(c[2], "channel.list") if o["key"] == "news"] == [("news", str(os.getuid()))]
+    with subprocess.Popen([f"{PREFIX}/bin/vigia", "process.start", "at=h2", "sleep", "600", "--json"], env=c[1].env(),
+                          stdout=subprocess.PIPE, text=True) as started:
+        pid = json.loads(started.stdout.readline())["pid"]
+        assert any(p["pid"] == pid for p in operations(c[2], "process.list"))
+        c[1].vigia("process.signal", pid, "at=h2")
+        assert json.loads(started.stdout.readline())["signal"] == "15"
+    p = c[1].vigia("status", check=False)
+    assert p.returncode == 1 and "--insecure-control is on" in p.stdout
+
+
+def test_it_is_as_strict_as_ever_without(make_cluster):
+    c = make_cluster(2)
+    p = c[1].vigia("process.list", "at=h2", check=False)
+    assert p.returncode == 1 and "not for other hosts" in p.stderr
+
+
+def refusal(tmp_path, space=None):
+    d = Daemon(str(tmp_path), "listen = {}\n", netns=space, options=SWITCH).start(wait=False)
+    try:
+        assert d.process.wait(10) == 1
+    finally:
+        d.stop()
+    return d.read_log()
+
+
+def test_refused_where_others_are(tmp_path):
+    assert re.search("--insecure-control: only in a network namespace of its own", refusal(tmp_path))
+
+
+@pytest.mark.parametrize("route", ["default via 10.9.0.2", "-6 default dev eth0"])
+def test_refused_with_a_way_out(tmp_path, route):
+    if os.geteuid() != 0 or subprocess.run(["ip", "netns", "list"], capture_output=True).returncode:
+        pytest.skip("network namespaces need root")
+    n = Network(1)
+    try:
+        family = ["-6"] if route.startswith("-6") else []
+        inside = ["ip", *family, "-n", n.space(1)]
+        if not family:
+            run("ip", "-n", n.space(1), "address", "add", "10.9.0.1/24", "dev", "eth0")
+        run(*inside, "route", "add", *route.removeprefix("-6 ").split())
+        wait_for(lambda: "default" in subprocess.run([*inside, "route"], capture_output=True, text=True).stdout, 5)
+        assert "has a default route" in refusal(tmp_path, n.space(1))
+    finally:
+        n.close()
