@@ -32,6 +32,22 @@ def test_hosts_control_each_other(make_cluster):
     assert p.returncode == 1 and "--insecure-control is on" in p.stdout
 
 
+def test_two_tools_of_one_host_on_a_process_of_another(make_cluster):
+    c = make_cluster(2, options=SWITCH)
+    process = f"process={c[2].pid}"
+    with subprocess.Popen([f"{PREFIX}/bin/vigia", "lease.take", "exclusive", process, "at=h2", "--json"], env=c[1].env(),
+                          stdout=subprocess.PIPE, text=True) as holder:
+        assert json.loads(holder.stdout.readline())["host"] == "h1"
+        with subprocess.Popen([f"{PREFIX}/bin/vigia", "lease.take", "observe", process, "at=h2", "--json"], env=c[1].env(),
+                              stdout=subprocess.PIPE, text=True) as observer:
+            assert json.loads(observer.stdout.readline())["mode"] == "observe"
+            observer.kill()
+        refused = c[1].vigia("lease.take", "share", process, "at=h2", check=False)
+        assert f"controlled exclusively by process {holder.pid} of uid {os.getuid()} on h1" in refused.stderr
+        holder.kill()
+    wait_for(lambda: operations(c[2], "lease.list") == [], 5, "its release")
+
+
 def test_it_is_as_strict_as_ever_without(make_cluster):
     c = make_cluster(2)
     p = c[1].vigia("process.list", "at=h2", check=False)

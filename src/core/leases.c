@@ -8,6 +8,7 @@
 
 #include "core/channels.h"
 #include "core/processes.h"
+#include "core/view.h"
 
 struct lease {
 	char what[96]; /* "process 4711", "service counter" */
@@ -29,13 +30,25 @@ static bool conflicts(enum lease_mode a, enum lease_mode b)
 	return a != LEASE_OBSERVE && b != LEASE_OBSERVE && (a == LEASE_EXCLUSIVE || b == LEASE_EXCLUSIVE);
 }
 
+/* A link carries the calls of all who ask from its host: there it is the process that counts. */
+static bool is_same_holder(const struct call *a, const struct call *b)
+{
+	return a->asker == b->asker && (!a->asker->foreign || (a->caller.uid == b->caller.uid && a->caller.pid == b->caller.pid));
+}
+
 /* Somebody else's that stands in the way of one like this. */
 static const struct lease *conflict(const struct call *c, const char *what, enum lease_mode mode)
 {
 	const struct lease *l = c->core->leases;
-	while (l && (strcmp(l->what, what) || l->call->asker == c->asker || !conflicts(l->mode, mode)))
+	while (l && (strcmp(l->what, what) || is_same_holder(l->call, c) || !conflicts(l->mode, mode)))
 		l = l->next;
 	return l;
+}
+
+static const char *host_of(const struct lease *l)
+{
+	const struct view_row *row = view_find(l->call->core, &l->call->caller.host);
+	return row ? row->name : "another host";
 }
 
 static void put_holder(struct buf *out, const struct lease *l)
@@ -43,7 +56,8 @@ static void put_holder(struct buf *out, const struct lease *l)
 	static const char *const how[] = {[LEASE_OBSERVE] = "observed", [LEASE_SHARE] = "controlled",
 	    [LEASE_EXCLUSIVE] = "controlled exclusively"};
 	const struct frame_caller *who = &l->call->caller;
-	buf_putf(out, "%s is %s by process %u of uid %u", l->what, how[l->mode], (unsigned)who->pid, (unsigned)who->uid);
+	buf_putf(out, "%s is %s by process %u of uid %u on %s", l->what, how[l->mode], (unsigned)who->pid, (unsigned)who->uid,
+	    host_of(l));
 }
 
 bool lease_allows(const struct call *c, const char *what, struct buf *why)
@@ -58,9 +72,9 @@ bool lease_allows(const struct call *c, const char *what, struct buf *why)
 
 static void announce(struct core *core, const struct lease *l, const char *change)
 {
-	char text[200];
-	int n = snprintf(text, sizeof text, "%s %s %s %u %u", change, modes[l->mode], l->what,
-	    (unsigned)l->call->caller.uid, (unsigned)l->call->caller.pid);
+	char text[300];
+	int n = snprintf(text, sizeof text, "%s %s %s %u %u %s", change, modes[l->mode], l->what,
+	    (unsigned)l->call->caller.uid, (unsigned)l->call->caller.pid, host_of(l));
 	channels_put_own(core, "leases", 1u << l->mode, text, (size_t)n);
 }
 
@@ -73,6 +87,7 @@ static void put_lease(struct call *c, const struct lease *l)
 	msg_set(m, "mode", modes[l->mode]);
 	msg_set_int(m, "uid", l->call->caller.uid);
 	msg_set_int(m, "process", l->call->caller.pid);
+	msg_set(m, "host", host_of(l));
 	call_send(c, m);
 }
 

@@ -3,7 +3,8 @@
  *
  * The rule: observers never conflict, with anybody. Who controls may share that with others who share; who controls
  * exclusively is the only one that controls. Whoever comes first holds it: a later one is refused and told who that is.
- * A lease ends with its call, so also with the program that held it. Each change is an event of the channel "leases".
+ * A lease ends with its call, so also with the program that held it. Each change is an event of the channel "leases": `taken|released MODE WHAT UID PID HOST`, tagged
+ * with 1 << mode.
  */
 #ifndef VIGIA_CORE_LEASES_H
 #define VIGIA_CORE_LEASES_H
