@@ -178,6 +178,10 @@ def test_a_reader_that_stands_still_loses_and_is_told(daemon, stranger):
     assert lost > 0 and seen + lost == n + 1
 
 
+def test_an_event_that_is_not_taken_is_told_and_the_connection_stays(daemon, stranger):
+    assert stranger(daemon(), "late", "news", "one", "two") == (["2 event: no channel has this number"], "", 0)
+
+
 def test_a_deleted_channel_tells_its_subscribers(daemon, stranger):
     d = daemon()
     d.vigia("channel.create", FROM_NOW)

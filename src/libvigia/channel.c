@@ -59,6 +59,13 @@ int vigia_put(struct vigia *v, const struct vigia_channel *c, uint32_t tag, cons
 	return v->out.len - v->sent > FLUSH ? flush_out(v) : 0;
 }
 
+uint64_t vigia_put_refused(const struct vigia *v, struct vigia_error *ret_why)
+{
+	if (ret_why && v->refused)
+		*ret_why = v->refusal;
+	return v->refused;
+}
+
 /* --- subscribing --- */
 
 static int give_event(struct ask *a, const struct frame *f)

@@ -41,6 +41,8 @@ struct vigia {
 	bool met;
 	char host[64];
 	struct vigia_error why; /* of error */
+	uint64_t refused;	/* events */
+	struct vigia_error refusal;
 	struct offer *offers;	/* services of this program */
 	struct vigia_called *called;
 };

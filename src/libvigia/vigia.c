@@ -47,16 +47,18 @@ static int on_hello(struct vigia *v, const struct frame *f)
 	return 0;
 }
 
-/* The connection is over, and the daemon says why. */
-static int on_last_error(struct vigia *v, const struct frame *f)
+/* An event was not taken; or the connection is over. */
+static int on_error_of_no_query(struct vigia *v, const struct frame *f)
 {
 	struct msg *m;
 	const char *why;
 	if (frame_get_msg(f, &m, &why))
 		return -EPROTO;
-	say(&v->why, 0, msg_get(m, "code", ""), "%s", m->text);
+	bool over = strcmp(msg_get(m, "code", ""), "event") != 0;
+	say(over ? &v->why : &v->refusal, 0, msg_get(m, "code", ""), "%s", m->text);
+	v->refused += !over;
 	msg_free(m);
-	return -EPIPE;
+	return over ? -EPIPE : 0;
 }
 
 static int on_frame(void *data, const struct frame *f)
@@ -65,7 +67,7 @@ static int on_frame(void *data, const struct frame *f)
 	if (f->kind == FRAME_HELLO)
 		return on_hello(v, f);
 	if (f->kind == FRAME_ERROR && !f->number)
-		return on_last_error(v, f);
+		return on_error_of_no_query(v, f);
 	if (f->kind == FRAME_QUERY || f->kind == FRAME_CANCEL)
 		return service_take_frame(v, f);
 	return ask_take_frame(v, f);

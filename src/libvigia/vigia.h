@@ -110,6 +110,8 @@ int vigia_channel_delete(struct vigia *v, const char *key, struct vigia_error *r
 
 /* Never waits. -EMSGSIZE: more than 256 KiB; -ENOBUFS: the daemon reads no faster and the event was not put. */
 int vigia_put(struct vigia *v, const struct vigia_channel *c, uint32_t tag, const void *data, size_t n);
+/* How many events that were put the daemon could not take, as far as it has told; and why not the last one. */
+uint64_t vigia_put_refused(const struct vigia *v, struct vigia_error *ret_why);
 
 struct vigia_event {
 	uint64_t sequence;

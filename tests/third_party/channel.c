@@ -3,6 +3,7 @@
  *
  *   channel SOCKET put KEY TEXT...       an event each
  *   channel SOCKET read KEY N [AFTER]    the next N, a line each
+ *   channel SOCKET late KEY TEXT...      the same into a channel that is no more
  *   channel SOCKET ask OPERATION [ARGUMENT=VALUE]...
  */
 #include <errno.h>
@@ -18,14 +19,32 @@ static int complain(const char *what, int r, const struct vigia_error *e)
 	return 1;
 }
 
-static int put(struct vigia *v, char **argv)
+static int put_into(struct vigia *v, char **argv, bool late)
 {
 	struct vigia_channel c;
 	struct vigia_error error = {0};
 	int r = vigia_channel(v, argv[0], true, &c, &error);
+	if (!r && late)
+		r = vigia_channel_delete(v, argv[0], &error);
 	for (char **text = argv + 1; !r && *text; text++)
 		r = vigia_put(v, &c, 1, *text, strlen(*text));
 	return r ? complain("put", r, &error) : 0;
+}
+
+static int put(struct vigia *v, char **argv)
+{
+	return put_into(v, argv, false);
+}
+
+static int put_late(struct vigia *v, char **argv)
+{
+	struct vigia_error why = {0};
+	int r = put_into(v, argv, true);
+	if (!r)
+		r = vigia_call(v, NULL, vigia_query("host.info"), 0, NULL, NULL, &why);
+	printf("%" PRIu64, vigia_put_refused(v, &why));
+	printf(" %s: %s\n", why.code, why.text);
+	return r;
 }
 
 struct reader {
@@ -91,7 +110,13 @@ int main(int argc, char **argv)
 	int r = vigia_open(&v, argv[1], &error);
 	if (r)
 		return complain("open", r, &error);
-	r = !strcmp(argv[2], "put") ? put(v, argv + 3) : !strcmp(argv[2], "read") ? read_events(v, argv + 3) : ask(v, argv + 3);
+	static const struct {
+		const char *name;
+		int (*run)(struct vigia *v, char **argv);
+	} commands[] = {{"put", put}, {"read", read_events}, {"late", put_late}, {"ask", ask}};
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (!strcmp(argv[2], commands[i].name))
+			r = commands[i].run(v, argv + 3);
 	vigia_close(v);
 	return r;
 }
