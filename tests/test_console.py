@@ -93,7 +93,7 @@ def test_commands_operations_and_help(daemon, console):
     assert "news" in command(t, "channel.create news")
     assert re.search(r"^news ", command(t, "channel.list"), re.M)
     assert "did you mean `status`?" in command(t, "statsu")
-    assert "`help` takes [COMMAND|NOUN.VERB]" in command(t, "help | head")
+    assert "`help` takes [COMMAND|SERVICE|NOUN.VERB]" in command(t, "help | head")
     shown = command(t, "help status")
     assert "usage: status" in shown
     assert "usage: channel.put channel" in command(t, "help channel.put")
@@ -426,6 +426,6 @@ def test_lines_are_answered_as_they_come(daemon):
 def test_the_words_are_commands_of_the_shell_too(daemon):
     d = daemon()
     assert re.search(r"^channel +n1 ", d.vigia("slist").stdout, re.M)
-    assert re.search(r"^[0-9a-f]{32} +n1 +up", d.vigia("find", "n1").stdout, re.M)
+    assert re.search(r"^n1 +[0-9a-f]{32} +up", d.vigia("find", "n1").stdout, re.M)
     assert re.search(r" vigiad ", d.vigia("ps").stdout)
     assert d.vigia("quit").stdout == ""

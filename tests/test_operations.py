@@ -72,6 +72,37 @@ def test_help_comes_from_the_table(daemon):
     assert "usage: vigia channel.put channel [tag] [data]" in help and "an event for all who subscribe" in help
 
 
+@pytest.mark.parametrize("words", [
+    ["host.list"], ["host.find", "n1"], ["host.info"], ["process.list"], ["service.list"], ["channel.create", "news"],
+    ["channel.list"],
+])
+def test_the_table_tells_what_answers_have(daemon, words):
+    d = daemon()
+    with d.client() as c:
+        told = next(o for o in c.ask("service", "describe") if o.get("name") == words[0])
+        fields = {f.get("name"): f.get("type") for f in told.children if f.name == "field"}
+        answers = operations(d, *words)
+    assert answers and all(a.keys() <= fields.keys() for a in answers)
+    assert all(re.fullmatch("[0-9]+", a[k]) for a in answers for k in a if fields[k] in ("integer", "time", "size", "span"))
+
+
+def test_people_see_times_sizes_and_texts_as_such(daemon, stranger):
+    d = daemon()
+    stranger(d, "put", "news", "hello")
+    seen = subprocess.Popen([f"{PREFIX}/bin/vigia", "channel.subscribe", "news", "after=0"], env=d.env(), stdout=subprocess.PIPE, text=True)
+    lines = [seen.stdout.readline() for _ in range(4)]
+    seen.kill()
+    seen.communicate()
+    assert re.fullmatch(r" +1  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d +1  \w+/\d+/\d+ +hello\n", lines[3])
+    assert re.search(r" \d+ GiB  20\d\d-", d.vigia("host.info").stdout)
+
+
+def test_help_of_a_service_lists_what_it_can_be_asked(daemon):
+    d = daemon()
+    assert re.search("^  channel.put +an event for all who subscribe$", d.vigia("help", "channel").stdout, re.M)
+    assert 'no command "chanel"' in d.vigia("help", "chanel", check=False).stderr
+
+
 @pytest.mark.parametrize("words, says", [
     (["channel.putt", "x"], "did you mean `channel.put`"),
     (["channel.put"], "channel.put needs channel"),

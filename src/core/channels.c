@@ -353,13 +353,42 @@ static int run_put(struct call *c)
 
 #define CHANNEL {"channel", OP_TEXT, "its key, or # and its number", .required = true}
 
+static const struct op_field channel_fields[] = {
+    {"key", OP_TEXT, "its name on its host"},
+    {"id", OP_TEXT, "in the whole cluster"},
+    {"number", OP_INTEGER, "on its host"},
+    {"owner", OP_INTEGER, "the uid of who made it"},
+    {"public", OP_FLAG, "may everybody put and subscribe"},
+    {"sequence", OP_INTEGER, "of the newest event"},
+    {"subscribers", OP_INTEGER, "how many"},
+    {NULL},
+};
+
+static const struct op_field event_fields[] = {
+    {"key", OP_TEXT, "of the channel"},
+    {"id", OP_TEXT, "of the channel"},
+    {"number", OP_INTEGER, "of the channel"},
+    {"owner", OP_INTEGER, "the uid of who made the channel"},
+    {"public", OP_FLAG, "may everybody put and subscribe"},
+    {"subscribers", OP_INTEGER, "how many"},
+    {"sequence", OP_INTEGER, "of the event"},
+    {"time", OP_TIME, "when it was put, by the clock of the channel's host"},
+    {"tag", OP_INTEGER, "what masks select by"},
+    {"sender", OP_TEXT, "HOST/PROCESS/ENTITY"},
+    {"data", OP_BYTES, "what it carries"},
+    {"events", OP_INTEGER, "of a loss: how many"},
+    {"before", OP_INTEGER, "of a loss: the sequence before which they were"},
+    {NULL},
+};
+
 static const struct op ops[] = {
     {"channel", "create", "makes a channel, or finds the one that has this key", OP_ACTS, ROLE_CLIENT,
 	.args = {{"key", OP_TEXT, "its name on this host", .required = true},
 	    {"log", OP_INTEGER, "bytes it keeps for who lags", .fallback = CHANNEL_LOG},
-	    {"public", OP_FLAG, "everybody may put and subscribe"}}, .run = run_create},
+	    {"public", OP_FLAG, "everybody may put and subscribe"}}, .run = run_create,
+	.fields = channel_fields},
     {"channel", "list", "the channels of this host", OP_READS, ROLE_CLIENT,
-	.args = {{"channel", OP_PATTERN, "keys"}}, .run = run_list},
+	.args = {{"channel", OP_PATTERN, "keys"}}, .run = run_list, .fields = channel_fields},
     {"channel", "delete", "ends a channel; its subscribers are told", OP_ACTS, ROLE_CLIENT, .args = {CHANNEL},
 	.run = run_delete},
     {"channel", "put", "an event for all who subscribe", OP_ACTS, ROLE_CLIENT,
@@ -368,7 +397,8 @@ static const struct op ops[] = {
     {"channel", "subscribe", "events as they come", OP_STREAMS, ROLE_CLIENT,
 	.args = {CHANNEL, {"mask", OP_INTEGER, "tags: those with a bit of it", .fallback = UINT32_MAX},
 	    {"after", OP_INTEGER, "the sequence seen last; without it: from now on", .fallback = -1}},
-	.run = run_subscribe, .more = more_subscribe, .over = over_subscribe},
+	.run = run_subscribe, .more = more_subscribe, .over = over_subscribe,
+	.fields = event_fields},
     {NULL},
 };
 

@@ -62,6 +62,8 @@ static const char *const type_forms[] = {
     [OP_FLAG] = "yes or no",
     [OP_BYTES] = "bytes, in XML as base64",
     [OP_WORDS] = "words",
+    [OP_SIZE] = "a number of bytes",
+    [OP_SPAN] = "a number of nanoseconds",
 };
 
 enum { DURATION_MAX_MS = 1000LL * 3600 * 24 * 365 };
@@ -132,6 +134,8 @@ static int (*const takes[])(const struct op_arg *, const struct msg *, union op_
     [OP_FLAG] = take_flag,
     [OP_BYTES] = take_bytes,
     [OP_WORDS] = take_words,
+    [OP_SIZE] = take_number,
+    [OP_SPAN] = take_number,
 };
 
 static union op_value absent(const struct op_arg *arg)

@@ -182,13 +182,22 @@ static int run_list(struct call *c)
 	return CALL_DONE;
 }
 
+static const struct op_field lease_fields[] = {
+    {"what", OP_TEXT, "\"process 4711\", \"service counter\""},
+    {"mode", OP_TEXT, "observe, share or exclusive"},
+    {"host", OP_NAME, "of who has it"},
+    {"uid", OP_INTEGER, "of who has it"},
+    {"process", OP_INTEGER, "of who has it"},
+    {NULL},
+};
+
 static const struct op ops[] = {
     {"lease", "take", "observes or controls a process or service, as long as this goes on", OP_STREAMS | OP_ACTS, ROLE_CLIENT,
 	.args = {{"mode", OP_TEXT, "observe; share: control beside others; exclusive: control alone", .required = true},
 	    {"service", OP_NAME, "which service"}, {"process", OP_INTEGER, "or which process"}}, .run = run_take,
-	.over = over_take},
+	.over = over_take, .fields = lease_fields},
     {"lease", "list", "who observes and controls what", OP_PRIVATE, ROLE_CLIENT,
-	.args = {{"what", OP_PATTERN, "\"process 4711\", \"service *\""}}, .run = run_list},
+	.args = {{"what", OP_PATTERN, "\"process 4711\", \"service *\""}}, .run = run_list, .fields = lease_fields},
     {NULL},
 };
 

@@ -24,6 +24,8 @@ enum op_type {
 	OP_FLAG,
 	OP_BYTES,    /* opaque; in XML base64 */
 	OP_WORDS,    /* children with the argument's name, in order, their texts the words */
+	OP_SIZE,     /* bytes, from 0 */
+	OP_SPAN,     /* ns, from 0; what people write is an OP_DURATION */
 };
 
 struct op_arg {
@@ -32,6 +34,13 @@ struct op_arg {
 	const char *doc;
 	bool required;
 	int64_t fallback; /* of numbers */
+};
+
+/* Of an answer: for who shows it, and for typed clients. */
+struct op_field {
+	const char *name;
+	enum op_type type;
+	const char *doc;
 };
 
 enum op_flags {
@@ -44,7 +53,7 @@ enum op_flags {
 
 enum op_roles { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MONITOR = 4, ROLE_MASTER = 8 };
 
-enum { OP_ARGS_MAX = 10 };
+enum { OP_ARGS_MAX = 10, OP_FIELDS_MAX = 32 };
 
 /* What run and more return; negative: the call has failed and call_fail() has said why. */
 enum { CALL_DONE, CALL_MORE, CALL_LATER };
@@ -59,6 +68,9 @@ struct op {
 	int (*more)(struct call *c);
 	/* Frees c->state; called once when the call is over, however it ended. May be NULL. */
 	void (*over)(struct call *c);
+	/* All that its answers may have, also where they are of several kinds; ends with a nameless one. NULL: it answers
+	 * nothing, or what docs/hmon.md tells. */
+	const struct op_field *fields;
 	void *owner; /* of a service that a program registered: that */
 };
 

@@ -343,23 +343,43 @@ void processes_put_topology(const struct core *core, struct msg *m)
 
 /* --- the table --- */
 
+static const struct op_field process_fields[] = {
+    {"pid", OP_INTEGER, "its number"},
+    {"start", OP_INTEGER, "when it began, in ticks since boot: with the number nobody else's"},
+    {"state", OP_TEXT, "as ps has it; started and ended"},
+    {"code", OP_INTEGER, "what it ended with"},
+    {"signal", OP_INTEGER, "what ended it"},
+    {"parent", OP_INTEGER, "the number of its parent"},
+    {"user", OP_TEXT, "whose it is"},
+    {"uid", OP_INTEGER, "whose it is"},
+    {"threads", OP_INTEGER, "how many it has"},
+    {"cpu", OP_SPAN, "time it was given so far"},
+    {"memory", OP_SIZE, "resident"},
+    {"started", OP_TIME, "when"},
+    {"program", OP_TEXT, "its name"},
+    {"command", OP_TEXT, "the program and its arguments"},
+    {NULL},
+};
+
 #define PID {"pid", OP_INTEGER, "its number", .required = true}
 #define START {"start", OP_INTEGER, "as listed: then another one that has its number now is not meant"}
 
 static const struct op ops[] = {
     {"process", "list", "the processes of this host", OP_PRIVATE, ROLE_CLIENT,
 	.args = {{"program", OP_PATTERN, "by their program"}, {"user", OP_TEXT, "by name or uid"}}, .run = run_list,
-	.more = more_list, .over = over_list},
-    {"process", "info", "one process", OP_PRIVATE, ROLE_CLIENT, .args = {PID, START}, .run = run_info},
+	.more = more_list, .over = over_list, .fields = process_fields},
+    {"process", "info", "one process", OP_PRIVATE, ROLE_CLIENT, .args = {PID, START}, .run = run_info,
+	.fields = process_fields},
     {"process", "signal", "sends a process a signal", OP_ACTS, ROLE_CLIENT,
 	.args = {PID, {"signal", OP_TEXT, "TERM, KILL, STOP, CONT, INT, HUP, QUIT, USR1 or USR2; else TERM"}, START},
 	.run = run_signal},
     {"process", "watch", "tells when a process has ended", OP_PRIVATE | OP_STREAMS, ROLE_CLIENT, .args = {PID, START},
-	.run = run_watch, .over = over_watch},
+	.run = run_watch, .over = over_watch, .fields = process_fields},
     {"process", "start", "starts a program as the daemon's user, and tells when it ends; it goes on without whoever asked",
 	OP_CHANGES | OP_STREAMS, ROLE_CLIENT,
 	.args = {{"word", OP_WORDS, "the program, then its arguments", .required = true},
-	    {"directory", OP_TEXT, "where it works; else its home"}}, .run = run_start, .over = over_start},
+	    {"directory", OP_TEXT, "where it works; else its home"}}, .run = run_start, .over = over_start,
+	.fields = process_fields},
     {NULL},
 };
 

@@ -21,11 +21,13 @@ static const char *const types[] = {
     [OP_FLAG] = "flag",
     [OP_BYTES] = "bytes",
     [OP_WORDS] = "words",
+    [OP_SIZE] = "size",
+    [OP_SPAN] = "span",
 };
 
 static bool is_number(enum op_type type)
 {
-	return type == OP_INTEGER || type == OP_DURATION || type == OP_TIME;
+	return type == OP_INTEGER || type == OP_DURATION || type == OP_TIME || type == OP_SIZE || type == OP_SPAN;
 }
 
 static void put_arg(struct msg *m, const struct op_arg *arg)
@@ -37,6 +39,13 @@ static void put_arg(struct msg *m, const struct op_arg *arg)
 		msg_set_flag(m, "required", true);
 	else if (is_number(arg->type) && arg->fallback != INT64_MAX)
 		msg_set_int(m, "default", arg->type == OP_DURATION ? arg->fallback / 1000000 : arg->fallback);
+}
+
+static void put_field(struct msg *m, const struct op_field *f)
+{
+	msg_set(m, "name", f->name);
+	msg_set(m, "type", types[f->type]);
+	msg_set(m, "doc", f->doc);
 }
 
 static void put_op(struct call *c, const struct service *s, const struct op *op)
@@ -51,6 +60,8 @@ static void put_op(struct call *c, const struct service *s, const struct op *op)
 	msg_set_flag(m, "streams", op->flags & OP_STREAMS);
 	for (int i = 0; i < OP_ARGS_MAX && op->args[i].name; i++)
 		put_arg(msg_child(m, "argument"), &op->args[i]);
+	for (const struct op_field *f = op->fields; f && f->name; f++)
+		put_field(msg_child(m, "field"), f);
 	call_send(c, m);
 }
 
@@ -146,12 +157,45 @@ static int read_args(struct call *c, const struct msg *m, struct op *op)
 {
 	int n = 0, r = 0;
 	for (const struct msg *a = m->children; a && !r; a = a->next) {
+		if (!strcmp(a->name, "field"))
+			continue;
 		if (n == OP_ARGS_MAX)
 			return call_fail(c, "bad-argument", "service.register: %s has more than %d arguments", op->verb,
 			    OP_ARGS_MAX);
 		r = read_arg(c, a, &op->args[n++]);
 	}
 	return r;
+}
+
+static int read_field(struct call *c, const struct msg *m, struct op_field *ret)
+{
+	*ret = (struct op_field){.name = msg_get(m, "name", ""), .doc = msg_get(m, "doc", "")};
+	if (!chars_are_name(ret->name, strlen(ret->name)) || is_reserved(ret->name))
+		return call_fail(c, "bad-argument", "service.register: a field can't be named \"%s\"", ret->name);
+	if (!read_type(msg_get(m, "type", "text"), &ret->type))
+		return call_fail(c, "bad-argument", "service.register: field %s: no type is named %.40s", ret->name,
+		    msg_get(m, "type", ""));
+	return 0;
+}
+
+static int read_fields(struct call *c, const struct msg *m, struct op *op)
+{
+	size_t n = 0;
+	for (const struct msg *k = m->children; k; k = k->next)
+		n += !strcmp(k->name, "field");
+	if (!n)
+		return 0;
+	if (n > OP_FIELDS_MAX)
+		return call_fail(c, "bad-argument", "service.register: the answers of %s have more than %d fields", op->verb,
+		    OP_FIELDS_MAX);
+	struct op_field *f = calloc(n + 1, sizeof *f);
+	if (!f)
+		return call_fail(c, "failed", "no memory");
+	op->fields = f;
+	for (const struct msg *k = m->children; k; k = k->next)
+		if (!strcmp(k->name, "field") && read_field(c, k, f++))
+			return -1;
+	return 0;
 }
 
 static int read_op(struct call *c, const struct msg *m, struct registered *r, struct op *op)
@@ -161,7 +205,8 @@ static int read_op(struct call *c, const struct msg *m, struct registered *r, st
 	op->flags = (msg_get_flag(m, "changes") ? OP_ACTS : 0u) | (msg_get_flag(m, "streams") ? OP_STREAMS : 0u);
 	if (!chars_are_name(op->verb, strlen(op->verb)) || strchr(op->verb, '.'))
 		return call_fail(c, "bad-argument", "service.register: an operation can't be named \"%.60s\"", op->verb);
-	return read_args(c, m, op);
+	int r_args = read_args(c, m, op);
+	return r_args ? r_args : read_fields(c, m, op);
 }
 
 static int read_ops(struct call *c, struct registered *r)
@@ -252,6 +297,13 @@ static int run_register(struct call *c)
 
 static void end_uses(struct registered *r);
 
+static void free_ops(struct op *ops)
+{
+	for (struct op *op = ops; op && op->noun; op++)
+		free((void *)(uintptr_t)op->fields);
+	free(ops);
+}
+
 static void over_register(struct call *c)
 {
 	struct registered *r = c->state;
@@ -264,7 +316,7 @@ static void over_register(struct call *c)
 		}
 	relay_fail(c->peer->relay, r, "unavailable", "the program that offers this service is gone");
 	end_uses(r);
-	free(r->ops);
+	free_ops(r->ops);
 	free(r);
 }
 
@@ -344,6 +396,15 @@ static void put_service(struct call *c, const struct service *s)
 	call_send(c, m);
 }
 
+static const struct op_field service_fields[] = {
+    {"name", OP_NAME, "the service's, and the noun of its operations"},
+    {"host", OP_NAME, "where it is"},
+    {"process", OP_INTEGER, "who offers it: the daemon or a program"},
+    {"users", OP_INTEGER, "how many said that they need it"},
+    {"doc", OP_TEXT, "a line about it"},
+    {NULL},
+};
+
 static int run_list(struct call *c)
 {
 	const struct service *s = NULL;
@@ -356,7 +417,8 @@ static int run_list(struct call *c)
 #define SERVICE {"service", OP_PATTERN, "services, by name"}
 
 static const struct op ops[] = {
-    {"service", "list", "the services of this host", OP_READS, ROLE_CLIENT, .args = {SERVICE}, .run = run_list},
+    {"service", "list", "the services of this host", OP_READS, ROLE_CLIENT, .args = {SERVICE}, .run = run_list,
+	.fields = service_fields},
     {"service", "describe", "what services can be asked", OP_READS, ROLE_CLIENT, .args = {SERVICE}, .run = run_describe},
     {"service", "register", "offers a service to all, as long as this goes on; operations are its children", OP_STREAMS | OP_ACTS,
 	ROLE_CLIENT,

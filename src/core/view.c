@@ -261,12 +261,40 @@ static int run_info(struct call *c)
 	return CALL_DONE;
 }
 
+static const struct op_field row_fields[] = {
+    {"name", OP_NAME, "the host's"},
+    {"id", OP_TEXT, "the host's, for ever"},
+    {"state", OP_TEXT, "up, down, left or removed"},
+    {"addresses", OP_TEXT, "where its daemon can be dialled"},
+    {"revision", OP_TIME, "of what is known of it: the latest is believed"},
+    {NULL},
+};
+
+static const struct op_field info_fields[] = {
+    {"name", OP_NAME, "the host's"},
+    {"id", OP_TEXT, "the host's, for ever"},
+    {"system", OP_TEXT, "its operating system, and the kernel"},
+    {"machine", OP_TEXT, "the architecture"},
+    {"byte-order", OP_TEXT, "big or little"},
+    {"processors", OP_INTEGER, "that are online"},
+    {"memory", OP_SIZE, "of the machine"},
+    {"booted", OP_TIME, "when"},
+    {"packages", OP_INTEGER, "of processors"},
+    {"numa-nodes", OP_INTEGER, "parts with memory of their own"},
+    {"cores", OP_INTEGER, "in all"},
+    {"threads", OP_INTEGER, "of hardware, in all"},
+    {"topology", OP_TEXT, "how these lie within each other, with their caches"},
+    {NULL},
+};
+
 static const struct op ops[] = {
     {"host", "list", "the hosts of the cluster, as this one sees them", OP_READS, ROLE_CLIENT,
-	.args = {{"host", OP_PATTERN, "hosts, by name"}, {"all", OP_FLAG, "those that were removed as well"}}, .run = run_list},
+	.args = {{"host", OP_PATTERN, "hosts, by name"}, {"all", OP_FLAG, "those that were removed as well"}}, .run = run_list,
+	.fields = row_fields},
     {"host", "find", "a host's id and where it is", OP_READS, ROLE_CLIENT,
-	.args = {{"host", OP_TEXT, "its name or id", .required = true}}, .run = run_find},
-    {"host", "info", "what the host that is asked is made of", OP_READS, ROLE_CLIENT, .run = run_info},
+	.args = {{"host", OP_TEXT, "its name or id", .required = true}}, .run = run_find, .fields = row_fields},
+    {"host", "info", "what the host that is asked is made of", OP_READS, ROLE_CLIENT, .run = run_info,
+	.fields = info_fields},
     {NULL},
 };
 

@@ -39,6 +39,8 @@ static const char *const types[] = {
     [VIGIA_FLAG] = "flag",
     [VIGIA_BYTES] = "bytes",
     [VIGIA_WORDS] = "words",
+    [VIGIA_SIZE] = "size",
+    [VIGIA_SPAN] = "span",
 };
 
 static void put_argument(struct msg *m, const struct vigia_argument *a)
@@ -52,6 +54,13 @@ static void put_argument(struct msg *m, const struct vigia_argument *a)
 		msg_set_int(m, "default", a->fallback);
 }
 
+static void put_field(struct msg *m, const struct vigia_answer_field *f)
+{
+	msg_set(m, "name", f->name);
+	msg_set(m, "type", types[f->type]);
+	msg_set(m, "doc", f->doc ? f->doc : "");
+}
+
 static void put_operation(struct msg *m, const struct vigia_operation *o)
 {
 	msg_set(m, "name", o->name);
@@ -60,6 +69,8 @@ static void put_operation(struct msg *m, const struct vigia_operation *o)
 	msg_set_flag(m, "streams", o->flags & VIGIA_STREAMS);
 	for (int i = 0; i < VIGIA_ARGUMENTS && o->arguments[i].name; i++)
 		put_argument(msg_child(m, "argument"), &o->arguments[i]);
+	for (const struct vigia_answer_field *f = o->fields; f && f->name; f++)
+		put_field(msg_child(m, "field"), f);
 }
 
 static int on_registered(struct vigia *v, struct ask *a, const struct frame *f)

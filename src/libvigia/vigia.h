@@ -143,7 +143,8 @@ int64_t vigia_subscribe(struct vigia *v, const char *host, const char *key, uint
  * can then call it as any other.
  */
 
-enum vigia_type { VIGIA_NAME, VIGIA_PATTERN, VIGIA_TEXT, VIGIA_INTEGER, VIGIA_DURATION, VIGIA_TIME, VIGIA_FLAG, VIGIA_BYTES, VIGIA_WORDS };
+enum vigia_type { VIGIA_NAME, VIGIA_PATTERN, VIGIA_TEXT, VIGIA_INTEGER, VIGIA_DURATION, VIGIA_TIME, VIGIA_FLAG, VIGIA_BYTES, VIGIA_WORDS,
+	VIGIA_SIZE /* bytes */, VIGIA_SPAN /* ns */ };
 
 enum { VIGIA_ARGUMENTS = 10 };
 
@@ -153,6 +154,13 @@ struct vigia_argument {
 	const char *doc;
 	bool required;
 	int64_t fallback; /* of numbers: told to people; vigia_get_int() has it again */
+};
+
+/* Of an answer: for who shows it. */
+struct vigia_answer_field {
+	const char *name;
+	enum vigia_type type;
+	const char *doc;
 };
 
 enum vigia_operation_flags { VIGIA_CHANGES = 1, VIGIA_STREAMS = 2 };
@@ -171,6 +179,8 @@ struct vigia_operation {
 	int (*run)(struct vigia_called *c);
 	/* Once, when the call is over, however: frees vigia_called_state(). May be NULL. */
 	void (*over)(struct vigia_called *c);
+	/* All that its answers may have; ends with a nameless one. May be NULL. */
+	const struct vigia_answer_field *fields;
 };
 
 struct vigia_service {

@@ -199,6 +199,8 @@ static void offer_arguments(
 	if (vigia_connect(v) || operation_describe(v, name, &operation))
 		return;
 	for (const struct msg *a = operation->children; a; a = a->next) {
+		if (strcmp(a->name, "argument"))
+			continue;
 		if (!is_said(words, n, msg_get(a, "name", "")))
 			offerf(c, "", msg_get(a, "name", ""), "=");
 		offer_values(c, v, a);

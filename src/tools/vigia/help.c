@@ -63,6 +63,15 @@ void help_command(struct vigia *v, const struct command *c, FILE *to)
 	put_flags(global_flags, to);
 }
 
+/* Then it is told of. */
+static bool is_service(struct vigia *v, const char *name)
+{
+	complaints(false);
+	bool is = !vigia_connect(v) && operation_help_service(v, name);
+	complaints(true);
+	return is;
+}
+
 static int run(struct vigia *v, const struct args *a)
 {
 	if (!a->n) {
@@ -74,6 +83,8 @@ static int run(struct vigia *v, const struct args *a)
 		return r ? r : operation_help(v, a->words[0]);
 	}
 	const struct command *c = command_find(a->words[0]);
+	if (!c && is_service(v, a->words[0]))
+		return DONE;
 	const struct command *nearest = c ? NULL : command_nearest(a->words[0]);
 	if (c)
 		help_command(v, c, stdout);
@@ -85,8 +96,8 @@ static int run(struct vigia *v, const struct args *a)
 }
 
 const struct command help_command_entry = {.name = "help",
-    .words = "[COMMAND|NOUN.VERB]",
-    .doc = "what there is, or all about a command or an operation",
+    .words = "[COMMAND|SERVICE|NOUN.VERB]",
+    .doc = "what there is, or all about a command, a service or an operation",
     .words_max = 1,
     .completes = COMPLETE_COMMANDS,
     .alone = true,

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "os/clock.h"
+#include "os/utf8.h"
 #include "tools/vigia/near.h"
+#include "tools/vigia/text.h"
 #include "tools/vigia/when.h"
 
 /* --- what the daemon says of it --- */
@@ -41,9 +43,20 @@ int operation_describe(struct vigia *v, const char *name, struct msg **ret)
 	return USAGE;
 }
 
+/* From k on, the first that is an "argument", or a "field" of its answers. */
+static const struct msg *part(const struct msg *k, const char *kind)
+{
+	while (k && strcmp(k->name, kind))
+		k = k->next;
+	return k;
+}
+
+#define each_argument(a, operation) \
+	(const struct msg *a = part((operation)->children, "argument"); a; a = part(a->next, "argument"))
+
 static const struct msg *argument(const struct msg *operation, const char *name, size_t n)
 {
-	for (const struct msg *a = operation->children; a; a = a->next)
+	for each_argument(a, operation)
 		if (strlen(msg_get(a, "name", "")) == n && !memcmp(msg_get(a, "name", ""), name, n))
 			return a;
 	return NULL;
@@ -80,7 +93,7 @@ static int set(struct msg *query, const struct msg *argument, const char *value)
 
 static const struct msg *first_unset(const struct msg *operation, const struct msg *query)
 {
-	for (const struct msg *a = operation->children; a; a = a->next)
+	for each_argument(a, operation)
 		if (!msg_field(query, msg_get(a, "name", "")))
 			return a;
 	return NULL;
@@ -118,17 +131,77 @@ static struct msg *query_of(struct vigia *v, const char *name)
 
 enum { COLUMNS_MAX = 32 };
 
+/* How people read what a field of this type has; nothing put: as it is. */
+static void show_time(struct buf *out, const struct msg *m, const char *field)
+{
+	int64_t ns;
+	if (!msg_get_int(m, field, &ns))
+		when_put(out, ns);
+}
+
+static void show_span(struct buf *out, const struct msg *m, const char *field)
+{
+	int64_t ns;
+	if (!msg_get_int(m, field, &ns))
+		when_put_duration(out, ns);
+}
+
+static void show_size(struct buf *out, const struct msg *m, const char *field)
+{
+	int64_t n;
+	if (!msg_get_int(m, field, &n))
+		text_put_bytes(out, (double)n);
+}
+
+/* Text where it is that. */
+static void show_bytes(struct buf *out, const struct msg *m, const char *field)
+{
+	const uint8_t *bytes;
+	size_t n, at = 0, of;
+	if (msg_get_bytes(m, field, &bytes, &n))
+		return;
+	while (at < n && bytes[at] && (of = utf8_char((const char *)bytes + at, n - at)))
+		at += of;
+	if (at == n)
+		buf_put(out, bytes, n);
+}
+
+static const struct {
+	const char *type;
+	void (*show)(struct buf *out, const struct msg *m, const char *field);
+	unsigned flags;
+} shows[] = {
+    {"time", show_time, 0},
+    {"span", show_span, COLUMN_NUMBER},
+    {"size", show_size, COLUMN_NUMBER},
+    {"integer", NULL, COLUMN_NUMBER},
+    {"bytes", show_bytes, 0},
+    {"", NULL, 0},
+};
+
+static int show_of(const char *type)
+{
+	int i = 0;
+	while (*shows[i].type && strcmp(shows[i].type, type))
+		i++;
+	return i;
+}
+
 /* A column is a field of the answer, or of its children: a row each then. */
+struct source {
+	char name[64];
+	const char *field; /* "": the text */
+	bool child;
+	int show, rank; /* as the operation's table has them; what it does not tell of comes behind */
+};
+
 struct answers {
 	struct vigia *v;
+	const struct msg *operation;
 	struct msg **list;
 	size_t n, size;
 	struct column columns[COLUMNS_MAX + 1];
-	struct {
-		char name[64];
-		const char *field; /* "": the text */
-		bool child;
-	} from[COLUMNS_MAX];
+	struct source from[COLUMNS_MAX];
 	int columns_n;
 	struct table *stream;
 };
@@ -149,18 +222,26 @@ static bool is_taken(const struct answers *a, const char *name)
 	return false;
 }
 
+static void describe(const struct answers *a, struct source *s)
+{
+	const struct msg *f = part(a->operation->children, "field");
+	for (s->rank = 0; f && (s->child || strcmp(msg_get(f, "name", ""), s->field)); s->rank++)
+		f = part(f->next, "field");
+	s->show = show_of(f ? msg_get(f, "type", "") : "");
+}
+
 static void add_column(struct answers *a, const struct msg *m, const char *field, bool child)
 {
 	const char *name = *field ? field : "text";
 	if (a->columns_n == COLUMNS_MAX || has_column(a, field, child))
 		return;
-	int i = a->columns_n;
-	snprintf(a->from[i].name, sizeof a->from[i].name, "%s%s%s", is_taken(a, name) ? m->name : "",
-	    is_taken(a, name) ? "." : "", name);
-	a->from[i].field = field;
-	a->from[i].child = child;
-	a->columns[i] = (struct column){.name = a->from[i].name};
-	a->columns_n++;
+	struct source s = {.field = field, .child = child};
+	snprintf(s.name, sizeof s.name, "%s%s%s", is_taken(a, name) ? m->name : "", is_taken(a, name) ? "." : "", name);
+	describe(a, &s);
+	int i = a->columns_n++;
+	for (; i && a->from[i - 1].rank > s.rank; i--)
+		a->from[i] = a->from[i - 1];
+	a->from[i] = s;
 }
 
 static void add_columns(struct answers *a, const struct msg *m, bool child)
@@ -180,10 +261,19 @@ static const char *value_of(const struct msg *m, const char *field)
 	return *field ? msg_get(m, field, NULL) : *m->text ? m->text : NULL;
 }
 
+static void put_cell(struct table *t, const struct msg *m, const char *field, int show)
+{
+	struct buf shown = BUF_INIT;
+	if (m && shows[show].show)
+		shows[show].show(&shown, m, field);
+	table_cell(t, value_of(m, field), shown.len ? buf_str(&shown) : NULL, TONE_NONE);
+	buf_release(&shown);
+}
+
 static void put_row(const struct answers *a, struct table *t, const struct msg *m, const struct msg *child)
 {
 	for (int i = 0; i < a->columns_n; i++)
-		table_text(t, value_of(a->from[i].child ? child : m, a->from[i].field));
+		put_cell(t, a->from[i].child ? child : m, a->from[i].field, a->from[i].show);
 }
 
 static void put_rows(const struct answers *a, struct table *t, const struct msg *m)
@@ -220,11 +310,20 @@ static void release(struct answers *a)
 	free(a->list);
 }
 
-static void put_all(const struct answers *a)
+static struct table *begin_table(struct answers *a, unsigned flags)
+{
+	memset(a->columns, 0, sizeof a->columns);
+	for (int i = 0; i < a->columns_n; i++)
+		a->columns[i] = (struct column){.name = a->from[i].name,
+		    .flags = a->v->format == OUT_TABLE ? shows[a->from[i].show].flags : 0};
+	return table_new(a->columns, a->v->format, table_flags(a->v, flags));
+}
+
+static void put_all(struct answers *a)
 {
 	if (!a->columns_n)
 		return;
-	struct table *t = table_new(a->columns, a->v->format, table_flags(a->v, 0));
+	struct table *t = begin_table(a, 0);
 	for (size_t i = 0; i < a->n; i++)
 		put_rows(a, t, a->list[i]);
 	end_document(a->v, t);
@@ -247,7 +346,6 @@ static void end_table(struct answers *a)
 		table_end(a->stream);
 	a->stream = NULL;
 	a->columns_n = 0;
-	memset(a->columns, 0, sizeof a->columns);
 	release(a);
 	a->list = NULL;
 	a->n = a->size = 0;
@@ -261,23 +359,23 @@ static int show(void *data, const struct msg *m)
 		end_table(a);
 		if (keep(a, m))
 			return WRONG;
-		a->stream = table_new(a->columns, a->v->format, table_flags(a->v, TABLE_STREAM));
+		a->stream = begin_table(a, TABLE_STREAM);
 	}
 	put_rows(a, a->stream, m);
 	return fflush(stdout) ? WRONG : 0;
 }
 
-static int follow(struct vigia *v, struct msg *query)
+static int follow(struct vigia *v, const struct msg *operation, struct msg *query)
 {
-	struct answers a = {.v = v};
+	struct answers a = {.v = v, .operation = operation};
 	int r = vigia_follow(v, query, show, &a);
 	end_table(&a);
 	return r;
 }
 
-static int ask(struct vigia *v, struct msg *const *queries, size_t n)
+static int ask(struct vigia *v, const struct msg *operation, struct msg *const *queries, size_t n)
 {
-	struct answers a = {.v = v};
+	struct answers a = {.v = v, .operation = operation};
 	int r = vigia_ask_all(v, queries, n, keep, &a);
 	put_all(&a);
 	release(&a);
@@ -295,11 +393,11 @@ int operation_run(struct vigia *v, const char *const *words, int n)
 	struct msg *query = query_of(v, words[0]);
 	for (int i = 1; !r && i < n; i++)
 		r = take_word(operation, query, words[i]);
-	bool streams = msg_get_flag(operation, "streams");
+	if (r)
+		msg_free(query);
+	else
+		r = msg_get_flag(operation, "streams") ? follow(v, operation, query) : ask(v, operation, &query, 1);
 	msg_free(operation);
-	if (!r)
-		return streams ? follow(v, query) : ask(v, &query, 1);
-	msg_free(query);
 	return r;
 }
 
@@ -317,7 +415,7 @@ static int ask_each(struct vigia *v, const struct msg *operation, const struct m
 		made++;
 	} while (!r && made < n);
 	if (!r)
-		return ask(v, queries, (size_t)made);
+		return ask(v, operation, queries, (size_t)made);
 	while (made)
 		msg_free(queries[--made]);
 	return r;
@@ -349,6 +447,18 @@ static void put_argument(const struct msg *a)
 	printf("  %-26s %s%s%s\n", left, msg_get(a, "doc", ""), msg_get_flag(a, "required") ? "; needed" : "", fallback);
 }
 
+static void put_fields(const struct msg *operation)
+{
+	const struct msg *f = part(operation->children, "field");
+	if (f)
+		puts("\nWhat an answer may have");
+	for (; f; f = part(f->next, "field")) {
+		char left[64];
+		snprintf(left, sizeof left, "%s %s", msg_get(f, "name", ""), msg_get(f, "type", ""));
+		printf("  %-26s %s\n", left, msg_get(f, "doc", ""));
+	}
+}
+
 int operation_help(struct vigia *v, const char *name)
 {
 	struct msg *operation;
@@ -356,17 +466,34 @@ int operation_help(struct vigia *v, const char *name)
 	if (r)
 		return r;
 	printf("usage: %s%s", v->console ? "" : "vigia ", name);
-	for (const struct msg *a = operation->children; a; a = a->next)
+	for each_argument(a, operation)
 		printf(msg_get_flag(a, "required") ? " %s" : " [%s]", msg_get(a, "name", ""));
 	printf("\n\n  %s%s\n", msg_get(operation, "doc", ""),
 	    msg_get_flag(operation, "streams") ? "; goes on until it is ended" : "");
 	puts("\nArguments, as NAME=VALUE or in this order");
-	for (const struct msg *a = operation->children; a; a = a->next)
+	for each_argument(a, operation)
 		put_argument(a);
 	puts("  at=HOST                    the host that is asked, by name or id; else the daemon's own");
+	put_fields(operation);
 	printf("\nOf the service %s, on %s.\n", msg_get(operation, "service", ""), vigia_self(v));
 	msg_free(operation);
 	return DONE;
+}
+
+static int put_operation(void *data, const struct msg *m)
+{
+	unsigned *n = data;
+	(*n)++;
+	printf("  %-26s %s\n", msg_get(m, "name", ""), msg_get(m, "doc", ""));
+	return 0;
+}
+
+bool operation_help_service(struct vigia *v, const char *name)
+{
+	unsigned n = 0;
+	struct msg *query = vigia_query(v, "service", "describe");
+	msg_set(query, "service", name);
+	return !vigia_ask(v, query, put_operation, &n) && n;
 }
 
 struct each {
