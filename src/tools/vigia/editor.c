@@ -42,8 +42,13 @@ static void on_continue(int signal)
 /* Another program, or a shell, had the terminal meanwhile. */
 static void follow_terminal(EditLine *el)
 {
-	if (resized)
-		el_resize(el);
+	if (resized) {
+		el_resize(el); /* which forgets what is on the screen */
+		char *clear = NULL;
+		el_get(el, EL_GETTC, "cd", &clear);
+		printf("\r%s", clear ? clear : "");
+		el_set(el, EL_REFRESH);
+	}
 	if (continued) {
 		el_set(el, EL_PREP_TERM, 0); /* else libedit takes the terminal's modes for its own still */
 		el_set(el, EL_PREP_TERM, 1);
