@@ -138,8 +138,9 @@ class Daemon:
         return next(pid for pid in self.children() if "vigia-helper" in map(self.name_of, self.children(pid)))
 
     def memory(self):
+        """Bytes of its own; its share of a library's pages would grow whenever another program that has them ends."""
         with open(f"/proc/{self.pid}/smaps_rollup") as f:
-            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("Pss:"))
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("Pss_Anon:"))
 
 
 def next_tag(count=itertools.count()):
