@@ -25,9 +25,12 @@ static int run_add(struct vigia_called *c)
 	return answer_value(c, *value += by);
 }
 
+static const struct vigia_answer_field value[] = {{"value", VIGIA_INTEGER, "as it is now"}, {NULL}};
+
 static const struct vigia_operation operations[] = {
-    {"get", "the value", .run = run_get},
-    {"add", "makes it larger", VIGIA_CHANGES, {{"by", VIGIA_INTEGER, "how much", .fallback = 1}}, run_add},
+    {"get", "the value", .run = run_get, .fields = value},
+    {"add", "makes it larger", VIGIA_CHANGES, {{"by", VIGIA_INTEGER, "how much", .fallback = 1}}, run_add,
+	.fields = value},
     {NULL},
 };
 

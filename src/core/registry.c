@@ -6,62 +6,17 @@
 #include <unistd.h>
 
 #include "core/core.h"
+#include "core/describe.h"
 #include "core/relay.h"
 #include "proto/chars.h"
 
 enum { OPS_MAX = 256, REGISTERED_MAX = 256, NAME_MAX_BYTES = 63 };
 
-static const char *const types[] = {
-    [OP_NAME] = "name",
-    [OP_PATTERN] = "pattern",
-    [OP_TEXT] = "text",
-    [OP_INTEGER] = "integer",
-    [OP_DURATION] = "duration",
-    [OP_TIME] = "time",
-    [OP_FLAG] = "flag",
-    [OP_BYTES] = "bytes",
-    [OP_WORDS] = "words",
-    [OP_SIZE] = "size",
-    [OP_SPAN] = "span",
-};
-
-static bool is_number(enum op_type type)
-{
-	return type == OP_INTEGER || type == OP_DURATION || type == OP_TIME || type == OP_SIZE || type == OP_SPAN;
-}
-
-static void put_arg(struct msg *m, const struct op_arg *arg)
-{
-	msg_set(m, "name", arg->name);
-	msg_set(m, "type", types[arg->type]);
-	msg_set(m, "doc", arg->doc);
-	if (arg->required)
-		msg_set_flag(m, "required", true);
-	else if (is_number(arg->type) && arg->fallback != INT64_MAX)
-		msg_set_int(m, "default", arg->type == OP_DURATION ? arg->fallback / 1000000 : arg->fallback);
-}
-
-static void put_field(struct msg *m, const struct op_field *f)
-{
-	msg_set(m, "name", f->name);
-	msg_set(m, "type", types[f->type]);
-	msg_set(m, "doc", f->doc);
-}
-
 static void put_op(struct call *c, const struct service *s, const struct op *op)
 {
 	struct msg *m = call_answer(c, "operation");
-	if (!m)
-		return;
-	msg_set(m, "service", s->name);
-	msg_setf(m, "name", "%s.%s", op->noun, op->verb);
-	msg_set(m, "doc", op->doc);
-	msg_set_flag(m, "changes", op->flags & (OP_CHANGES | OP_ACTS));
-	msg_set_flag(m, "streams", op->flags & OP_STREAMS);
-	for (int i = 0; i < OP_ARGS_MAX && op->args[i].name; i++)
-		put_arg(msg_child(m, "argument"), &op->args[i]);
-	for (const struct op_field *f = op->fields; f && f->name; f++)
-		put_field(msg_child(m, "field"), f);
+	if (m)
+		op_describe(m, s, op);
 	call_send(c, m);
 }
 
@@ -123,16 +78,6 @@ static int run_registered(struct call *c)
 
 /* --- reading a description --- */
 
-static bool read_type(const char *name, enum op_type *ret)
-{
-	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-		if (!strcmp(types[i], name)) {
-			*ret = (enum op_type)i;
-			return true;
-		}
-	return false;
-}
-
 static bool is_reserved(const char *name)
 {
 	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "answer") || !strcmp(name, "at");
@@ -144,7 +89,7 @@ static int read_arg(struct call *c, const struct msg *m, struct op_arg *ret)
 	    .required = msg_get_flag(m, "required")};
 	if (!chars_are_name(ret->name, strlen(ret->name)) || is_reserved(ret->name))
 		return call_fail(c, "bad-argument", "service.register: an argument can't be named \"%s\"", ret->name);
-	if (!read_type(msg_get(m, "type", "text"), &ret->type))
+	if (op_type_named(msg_get(m, "type", "text"), &ret->type))
 		return call_fail(c, "bad-argument", "service.register: argument %s: no type is named %.40s", ret->name,
 		    msg_get(m, "type", ""));
 	msg_get_int(m, "default", &ret->fallback);
@@ -172,7 +117,7 @@ static int read_field(struct call *c, const struct msg *m, struct op_field *ret)
 	*ret = (struct op_field){.name = msg_get(m, "name", ""), .doc = msg_get(m, "doc", "")};
 	if (!chars_are_name(ret->name, strlen(ret->name)) || is_reserved(ret->name))
 		return call_fail(c, "bad-argument", "service.register: a field can't be named \"%s\"", ret->name);
-	if (!read_type(msg_get(m, "type", "text"), &ret->type))
+	if (op_type_named(msg_get(m, "type", "text"), &ret->type))
 		return call_fail(c, "bad-argument", "service.register: field %s: no type is named %.40s", ret->name,
 		    msg_get(m, "type", ""));
 	return 0;

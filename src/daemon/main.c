@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "core/channels.h"
 #include "core/core.h"
+#include "core/describe.h"
 #include "core/leases.h"
 #include "core/links.h"
 #include "core/own_id.h"
@@ -506,13 +507,14 @@ static int check(void)
 
 static void usage(FILE *to)
 {
-	fputs("usage: vigiad [--config FILE] [--foreground] [--insecure-control] [--check | --dump | --help | --version]\n"
+	fputs("usage: vigiad [--config FILE] [--foreground] [--insecure-control] [--check | --dump | --describe | --help | --version]\n"
 	      "  --config FILE   instead of ~/.config/vigia/vigia.conf and /etc/vigia/vigia.conf\n"
 	      "  --foreground    the log to standard error as well\n"
 	      "  --insecure-control\n"
 	      "                  for tests: other hosts may change anything; only in a network namespace that leads nowhere\n"
 	      "  --check         only reads the configuration, has each monitor read its section, and says what is wrong\n"
 	      "  --dump          prints the configuration in force\n"
+	      "  --describe      prints what its services can be asked, for `vigia stubs --from`\n"
 	      "Alone and without a configuration it is node and master of itself. See vigiad(8).\n",
 	    to);
 }
@@ -528,7 +530,8 @@ static int read_command_line(int argc, char **argv, struct command_line *ret)
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 	    {"foreground", no_argument, NULL, 'f'}, {"insecure-control", no_argument, NULL, 'i'},
 	    {"check", no_argument, NULL, 'k'},
-	    {"dump", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
+	    {"dump", no_argument, NULL, 'd'}, {"describe", no_argument, NULL, 'D'},
+	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'v'}, {0}};
 	int o;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1 && o != '?') {
@@ -547,6 +550,26 @@ static int read_command_line(int argc, char **argv, struct command_line *ret)
 		fprintf(stderr, "vigiad: takes no argument \"%s\"\n", argv[optind]);
 	usage(stderr);
 	return 2;
+}
+
+static void describe(void)
+{
+	struct buf out = BUF_INIT;
+	struct msg *hmon = msg_new("hmon");
+	msg_set_int(hmon, "version", 1);
+	msg_set(hmon, "role", "vigiad");
+	xml_put_open(&out, hmon);
+	for (const struct service *const *s = services; *s; s++)
+		for (const struct op *op = (*s)->ops; op->noun; op++) {
+			struct msg *m = msg_new("operation");
+			op_describe(m, *s, op);
+			xml_put(&out, m);
+			msg_free(m);
+		}
+	xml_put_close(&out);
+	fwrite(out.data, 1, out.len, stdout);
+	msg_free(hmon);
+	buf_release(&out);
 }
 
 /* Only says something about the configuration. */
@@ -600,6 +623,8 @@ int main(int argc, char **argv)
 		usage(stdout);
 	else if (line.mode == 'v')
 		puts("vigiad " VIGIA_VERSION);
+	else if (line.mode == 'D')
+		describe();
 	else
 		return line.mode ? tell(line.mode, line.file) : run(line.file);
 	return 0;

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stubs/stubs.h"
+
+#include <string.h>
+
+extern const struct stubs_form stubs_c, stubs_python, stubs_dictionary, stubs_manual;
+
+const struct stubs_form *const stubs_forms[] = {&stubs_c, &stubs_python, &stubs_dictionary, &stubs_manual, NULL};
+
+const struct stubs_form *stubs_form_named(const char *name)
+{
+	const struct stubs_form *const *f = stubs_forms;
+	while (*f && strcmp((*f)->name, name))
+		f++;
+	return *f;
+}
+
+const struct msg *stubs_part(const struct msg *k, const char *kind)
+{
+	while (k && strcmp(k->name, kind))
+		k = k->next;
+	return k;
+}
+
+bool stubs_has(const struct msg *operation, const char *kind)
+{
+	return stubs_part(operation->children, kind) != NULL;
+}
+
+bool stubs_is_required(const struct msg *argument)
+{
+	return msg_get_flag(argument, "required");
+}
+
+const char *stubs_get(const struct msg *m, const char *field)
+{
+	return msg_get(m, field, "");
+}
+
+/* Of C, C++ and Python, as far as names may be one; and what the stubs call their own. */
+static const char *const taken[] = {"at", "deadline", "m", "o", "r", "w",
+    "and", "as", "assert", "async", "auto", "await", "bool", "break", "case", "catch",
+    "char", "class", "const", "continue", "def", "default", "del", "delete", "do", "double", "elif", "else", "enum", "except",
+    "explicit", "export", "extern", "false", "finally", "float", "for", "friend", "from", "global", "goto", "if", "import",
+    "in", "inline", "int", "is", "lambda", "long", "namespace", "new", "nonlocal", "not", "operator", "or", "pass", "private",
+    "protected", "public", "raise", "register", "restrict", "return", "self", "short", "signed", "sizeof", "static", "struct",
+    "switch", "template", "this", "throw", "true", "try", "typedef", "typename", "union", "unsigned", "using", "virtual",
+    "void", "volatile", "while", "with", "xor", "yield"};
+
+void stubs_put_name(struct buf *out, const char *name)
+{
+	for (const char *s = name; *s; s++)
+		buf_putc(out, *s == '-' || *s == '.' ? '_' : *s);
+	for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+		if (!strcmp(taken[i], name))
+			buf_putc(out, '_');
+}
