@@ -16,8 +16,18 @@ def operations(d, *words):
     return json.loads(d.vigia(*words, "--json").stdout or "[]")
 
 
-def test_hosts_control_each_other(make_cluster):
-    c = make_cluster(2, options=SWITCH)
+@pytest.fixture
+def two(make_cluster):
+    """h1 and h2, once each knows of the other."""
+    def start(**options):
+        c = make_cluster(2, **options)
+        wait_for(lambda: all(len(operations(c[i], "host.list")) == 2 for i in (1, 2)), 10, "one view")
+        return c
+    return start
+
+
+def test_hosts_control_each_other(two):
+    c = two(options=SWITCH)
     assert any(p["program"] == "vigiad" for p in operations(c[1], "process.list", "at=h2"))
     operations(c[1], "channel.create", "news", "at=h2")
     operations(c[1], "channel.put", "news", "1", "x", "at=h2")
@@ -32,8 +42,8 @@ def test_hosts_control_each_other(make_cluster):
     assert p.returncode == 1 and "--insecure-control is on" in p.stdout
 
 
-def test_two_tools_of_one_host_on_a_process_of_another(make_cluster):
-    c = make_cluster(2, options=SWITCH)
+def test_two_tools_of_one_host_on_a_process_of_another(two):
+    c = two(options=SWITCH)
     process = f"process={c[2].pid}"
     with subprocess.Popen([f"{PREFIX}/bin/vigia", "lease.take", "exclusive", process, "at=h2", "--json"], env=c[1].env(),
                           stdout=subprocess.PIPE, text=True) as holder:
@@ -48,8 +58,8 @@ def test_two_tools_of_one_host_on_a_process_of_another(make_cluster):
     wait_for(lambda: operations(c[2], "lease.list") == [], 5, "its release")
 
 
-def test_it_is_as_strict_as_ever_without(make_cluster):
-    c = make_cluster(2)
+def test_it_is_as_strict_as_ever_without(two):
+    c = two()
     p = c[1].vigia("process.list", "at=h2", check=False)
     assert p.returncode == 1 and "not for other hosts" in p.stderr
 

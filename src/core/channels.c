@@ -70,11 +70,13 @@ static struct entry *find_for(struct call *c, enum right right)
 	struct entry *e = find(c->core, c->args[0].text);
 	if (!e)
 		call_fail(c, "not-found", "no channel has the key %s", c->args[0].text);
-	else if (!may(c, e, right)) {
+	else if (e->readable && right != READ)
+		call_fail(c, "not-permitted", "channel %s is the daemon's own: what is in it is its word", e->key);
+	else if (!may(c, e, right))
 		call_fail(c, "not-permitted", "channel %s belongs to uid %d", e->key, (int)e->owner);
-		return NULL;
-	}
-	return e;
+	else
+		return e;
+	return NULL;
 }
 
 /* --- creating --- */
@@ -331,6 +333,8 @@ int channels_put_frame(struct asker *a, const struct frame *f, const char **ret_
 		*ret_why = "no channel has this number", r = -ENOENT;
 	else if (asker_is_stranger(a))
 		*ret_why = "only users of this host put", r = -EPERM;
+	else if (e->readable)
+		*ret_why = "the channel is the daemon's own", r = -EPERM;
 	else if (!e->open_to_all && a->uid != e->owner && !asker_trusted(a))
 		*ret_why = "the channel belongs to another user", r = -EPERM;
 	else if ((r = put(a, e, &event)))

@@ -242,7 +242,7 @@ static void on_started(void *owner, int error, const char *what, const struct pr
 	struct call *c = r->call;
 	if (error) {
 		r->run = NULL;
-		call_fail(c, "failed", "%s: %s", c->args[0].words->text, what);
+		call_fail(c, "failed", "%s: %s: %s", c->args[0].words->text, what, strerror(-error));
 		return;
 	}
 	struct msg *m = call_answer(c, "process");

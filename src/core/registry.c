@@ -240,7 +240,7 @@ static int run_register(struct call *c)
 	return CALL_LATER;
 }
 
-static void end_uses(struct registered *r);
+static void end_uses(struct registered *r, const char *code, const char *why);
 
 static void free_ops(struct op *ops)
 {
@@ -260,7 +260,7 @@ static void over_register(struct call *c)
 			break;
 		}
 	relay_fail(c->peer->relay, r, "unavailable", "the program that offers this service is gone");
-	end_uses(r);
+	end_uses(r, "unavailable", "the program that offers it is gone");
 	free_ops(r->ops);
 	free(r);
 }
@@ -273,6 +273,7 @@ static int run_delete(struct call *c)
 	if (!call_trusted(c) && !call_is_of(c, r->call->asker->uid))
 		return call_fail(c, "not-permitted", "service %s belongs to uid %d", r->service.name,
 		    (int)r->call->asker->uid);
+	end_uses(r, "deleted", "it was deleted");
 	call_fail(r->call, "deleted", "service %s was deleted", c->args[0].text);
 	return CALL_DONE;
 }
@@ -285,13 +286,13 @@ struct use {
 	struct use *next;
 };
 
-static void end_uses(struct registered *r)
+static void end_uses(struct registered *r, const char *code, const char *why)
 {
 	while (r->uses) {
 		struct use *u = r->uses;
 		r->uses = u->next;
 		u->of = NULL;
-		call_fail(u->call, "unavailable", "the program that offers service %s is gone", r->service.name);
+		call_fail(u->call, code, "service %s: %s", r->service.name, why);
 	}
 }
 
