@@ -363,7 +363,8 @@ def test_urgent_beats(tcp):
         node.record("m", [i])                    # beats between data
         tcp.beat("n2")
     tcp.wait(lambda: tcp.value("m", "n", "n2") == "49")
-    assert tcp.node("n2").beats == node.echoed == 50
+    node.wait(lambda: node.echoed == 50)
+    assert tcp.node("n2").beats == 50
     node.close()
 
 
