@@ -10,6 +10,7 @@
 #include "core/channels.h"
 #include "core/links.h"
 #include "core/processes.h"
+#include "core/view_file.h"
 #include "os/clock.h"
 #include "os/host.h"
 #include "proto/chars.h"
@@ -22,6 +23,9 @@ struct entry {
 struct view {
 	struct names by_id;
 	struct entry *own;
+	struct view_file *file; /* NULL: none is kept */
+	size_t removed;		/* rows */
+	bool stopped;
 	view_fn *fn;
 	void *data;
 };
@@ -31,11 +35,27 @@ static const char *const states[] = {
     [VIEW_DOWN] = "down",
     [VIEW_LEFT] = "left",
     [VIEW_REMOVED] = "removed",
+    [VIEW_UNKNOWN] = "unknown",
 };
 
 const char *view_state_name(enum view_state s)
 {
 	return states[s];
+}
+
+int view_state_parse(const char *name, enum view_state *ret)
+{
+	for (int s = VIEW_UP; s <= VIEW_REMOVED; s++)
+		if (!strcmp(states[s], name)) {
+			*ret = (enum view_state)s;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+enum view_state view_shown(const struct view_row *row)
+{
+	return row->unheard && row->state == VIEW_UP ? VIEW_UNKNOWN : row->state;
 }
 
 /* --- finding --- */
@@ -88,30 +108,66 @@ static void announce(struct core *core, uint32_t tag, const struct view_row *row
 {
 	char id[HOST_ID_TEXT], text[160];
 	host_id_format(&row->id, id);
-	int n = snprintf(text, sizeof text, "%s %s %s", row->name, id, states[row->state]);
+	int n = snprintf(text, sizeof text, "%s %s %s", row->name, id, states[view_shown(row)]);
 	channels_put_own(core, "hosts", tag, text, (size_t)n);
 }
 
 static void tell(struct core *core, const struct view_row *before, const struct view_row *row)
 {
-	bool was = before && before->state != VIEW_REMOVED, is = row->state != VIEW_REMOVED;
+	bool was = before->state != VIEW_REMOVED, is = row->state != VIEW_REMOVED;
 	if (!was && is)
 		announce(core, VIEW_EVENT_ADDED, row);
 	else if (was && !is)
 		announce(core, VIEW_EVENT_REMOVED, row);
-	else if (was && before->state != row->state)
+	else if (was && view_shown(before) != view_shown(row))
 		announce(core, VIEW_EVENT_STATE, row);
-	if (!before || strcmp(before->addresses, row->addresses))
+	if ((!was && is) || strcmp(before->addresses, row->addresses))
 		links_place(core, &row->id, row->addresses);
+	if (row->revision == before->revision)
+		return; /* only heard of again */
+	if (core->view->file)
+		view_file_put(core->view->file, row);
 	if (core->view->fn)
 		core->view->fn(core->view->data, row);
 }
 
 /* --- taking --- */
 
+static void entry_free(struct entry *e)
+{
+	free(e->id);
+	free(e);
+}
+
+static struct entry *oldest_removed(const struct view *v)
+{
+	struct entry *oldest = NULL;
+	for (size_t i = 0; i < v->by_id.n; i++) {
+		struct entry *e = v->by_id.things[i];
+		if (e->row.state == VIEW_REMOVED && (!oldest || e->row.revision < oldest->row.revision))
+			oldest = e;
+	}
+	return oldest;
+}
+
+static void drop(struct view *v, struct entry *e)
+{
+	v->removed -= e->row.state == VIEW_REMOVED;
+	names_remove(&v->by_id, e->id);
+	entry_free(e);
+}
+
+static bool drop_oldest_removed(struct view *v)
+{
+	struct entry *e = v->removed ? oldest_removed(v) : NULL;
+	if (e)
+		drop(v, e);
+	return e;
+}
+
 static int entry_new(struct core *core, const struct host_id *id, struct entry **ret)
 {
-	if (core->view->by_id.n >= VIEW_HOSTS_MAX)
+	if (core->view->by_id.n >= VIEW_HOSTS_MAX && !drop_oldest_removed(core->view))
 		return -ENOSPC;
 	struct entry *e = calloc(1, sizeof *e);
 	if (!e || !(e->id = malloc(HOST_ID_TEXT))) {
@@ -121,47 +177,86 @@ static int entry_new(struct core *core, const struct host_id *id, struct entry *
 	host_id_format(id, e->id);
 	int r = names_add(&core->view->by_id, e);
 	if (r) {
-		free(e->id);
-		free(e);
+		entry_free(e);
 		return r;
 	}
 	*ret = e;
 	return 0;
 }
 
-static bool is_good(const struct view_row *row)
+static bool is_plain(const char *s, bool spaces)
 {
-	return !host_id_is_none(&row->id) && chars_good(row->name, strlen(row->name)) == strlen(row->name) && *row->name &&
-	       !strpbrk(row->name, " /*?") && row->revision > 0;
+	if (chars_good(s, strlen(s)) != strlen(s))
+		return false;
+	for (; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f || (*s == ' ' && !spaces))
+			return false;
+	return true;
+}
+
+/* A later revision there always is. */
+bool view_row_is_good(const struct view_row *row)
+{
+	return !host_id_is_none(&row->id) && *row->name && is_plain(row->name, false) && !strpbrk(row->name, "/*?") &&
+	       is_plain(row->addresses, true) && row->revision > 0 && row->revision < INT64_MAX / 2;
+}
+
+static bool is_news(const struct entry *e, const struct view_row *row)
+{
+	return row->revision > e->row.revision || (row->revision == e->row.revision && e->row.unheard && !row->unheard);
+}
+
+static bool is_forgotten(const struct view_row *row)
+{
+	return row->state == VIEW_REMOVED && row->revision < clock_wall_ns() - VIEW_REMOVED_NS;
+}
+
+static int put(struct core *core, const struct view_row *row, struct entry **ret)
+{
+	struct view *v = core->view;
+	struct entry *e = find(core, &row->id);
+	int r = e ? 0 : entry_new(core, &row->id, &e);
+	if (r)
+		return r;
+	v->removed += (row->state == VIEW_REMOVED) - (e->row.revision && e->row.state == VIEW_REMOVED);
+	e->row = *row;
+	*ret = e;
+	return 0;
 }
 
 int view_take(struct core *core, const struct view_row *row)
 {
-	struct view_row before;
 	struct entry *e = find(core, &row->id);
-	if (!is_good(row))
+	if (!view_row_is_good(row))
 		return -EINVAL;
-	if (e && (e == core->view->own || row->revision <= e->row.revision))
+	if (core->view->stopped || (e ? e == core->view->own || !is_news(e, row) : is_forgotten(row)))
 		return 0;
-	bool known = e;
-	int r = known ? 0 : entry_new(core, &row->id, &e);
+	struct view_row before = e ? e->row : (struct view_row){.state = VIEW_REMOVED};
+	int r = put(core, row, &e);
 	if (r)
 		return r;
-	before = e->row;
-	e->row = *row;
-	tell(core, known ? &before : NULL, &e->row);
+	tell(core, &before, &e->row);
+	if (core->view->removed > VIEW_REMOVED_MAX)
+		drop_oldest_removed(core->view);
 	return 1;
+}
+
+int64_t view_next_revision(const struct core *core, const struct host_id *id)
+{
+	const struct view_row *row = view_find(core, id);
+	int64_t now_ns = clock_wall_ns();
+	return !row || now_ns > row->revision ? now_ns : row->revision + 1;
 }
 
 void view_state(struct core *core, const struct host_id *id, enum view_state state)
 {
 	const struct view_row *row = view_find(core, id);
-	if (!row || row->state == state)
+	if (!row || (row->state == state && !row->unheard))
 		return;
 	struct view_row next = *row;
-	int64_t now_ns = clock_wall_ns();
 	next.state = state;
-	next.revision = now_ns > row->revision ? now_ns : row->revision + 1;
+	next.unheard = false;
+	next.revision = view_next_revision(core, id);
 	view_take(core, &next);
 }
 
@@ -185,16 +280,6 @@ void view_put(struct msg *m, const struct view_row *row)
 	msg_set_int(m, "revision", row->revision);
 }
 
-static int get_state(const char *name, enum view_state *ret)
-{
-	for (size_t i = 0; i < sizeof states / sizeof *states; i++)
-		if (!strcmp(states[i], name)) {
-			*ret = (enum view_state)i;
-			return 0;
-		}
-	return -EINVAL;
-}
-
 int view_get(const struct msg *m, struct view_row *ret)
 {
 	struct view_row row = {0};
@@ -203,8 +288,8 @@ int view_get(const struct msg *m, struct view_row *ret)
 		return -EINVAL;
 	strcpy(row.name, name);
 	strcpy(row.addresses, addresses);
-	if (host_id_parse(msg_get(m, "id", ""), &row.id) || get_state(msg_get(m, "state", ""), &row.state) ||
-	    msg_get_int(m, "revision", &row.revision) || !is_good(&row))
+	if (host_id_parse(msg_get(m, "id", ""), &row.id) || view_state_parse(msg_get(m, "state", ""), &row.state) ||
+	    msg_get_int(m, "revision", &row.revision) || !view_row_is_good(&row))
 		return -EINVAL;
 	*ret = row;
 	return 0;
@@ -215,15 +300,24 @@ int view_get(const struct msg *m, struct view_row *ret)
 static void put_host(void *data, const struct view_row *row)
 {
 	struct call *c = data;
-	struct msg *m = pattern_match(c->args[0].text, row->name) ? call_answer(c, "host") : NULL;
+	struct view_row shown = *row;
+	struct msg *m = call_answer(c, "host");
+	shown.state = view_shown(row);
 	if (m)
-		view_put(m, row);
+		view_put(m, &shown);
 	call_send(c, m);
+}
+
+static void put_if_meant(void *data, const struct view_row *row)
+{
+	struct call *c = data;
+	if (pattern_match(c->args[0].text, row->name))
+		put_host(c, row);
 }
 
 static int run_list(struct call *c)
 {
-	view_each(c->core, c->args[1].number, put_host, c);
+	view_each(c->core, c->args[1].number, put_if_meant, c);
 	return CALL_DONE;
 }
 
@@ -232,10 +326,7 @@ static int run_find(struct call *c)
 	const struct view_row *row = view_named(c->core, c->args[0].text);
 	if (!row)
 		return call_fail(c, "not-found", "no host is named %s", c->args[0].text);
-	struct msg *m = call_answer(c, "host");
-	if (m)
-		view_put(m, row);
-	call_send(c, m);
+	put_host(c, row);
 	return CALL_DONE;
 }
 
@@ -302,7 +393,61 @@ const struct service host_service = {.name = "host", .doc = "the hosts of the cl
 
 /* --- start and end --- */
 
-int view_start(struct core *core, const char *own_addresses)
+/* Of the own host only that it is later is kept: clocks are set back. */
+static void on_kept(void *data, const struct view_row *kept)
+{
+	struct core *core = data;
+	struct view_row row = *kept;
+	struct entry *e = find(core, &row.id);
+	if (e && e == core->view->own) {
+		e->row.revision = e->row.revision > row.revision ? e->row.revision : row.revision + 1;
+		return;
+	}
+	row.unheard = row.state == VIEW_UP;
+	if ((e && row.revision < e->row.revision) || put(core, &row, &e))
+		return;
+	if (core->view->removed > VIEW_REMOVED_MAX)
+		drop_oldest_removed(core->view);
+}
+
+static void put_line(void *data, const struct view_row *row)
+{
+	view_line_put(data, row);
+}
+
+static void put_all(void *data, struct buf *to)
+{
+	view_each(data, true, put_line, to);
+}
+
+static void place(void *data, const struct view_row *row)
+{
+	links_place(data, &row->id, row->addresses);
+}
+
+static void drop_forgotten(struct view *v)
+{
+	for (size_t i = v->by_id.n; i-- > 0;) {
+		struct entry *e = v->by_id.things[i];
+		if (is_forgotten(&e->row))
+			drop(v, e);
+	}
+}
+
+static int load(struct core *core, const char *directory)
+{
+	struct view_file_options o = {
+	    .loop = core->net.loop, .directory = directory, .put_all = put_all, .data = core};
+	int r = view_file_open(&core->view->file, &o, on_kept);
+	if (r)
+		return r;
+	drop_forgotten(core->view);
+	view_each(core, false, place, core);
+	view_file_begin(core->view->file);
+	return 0;
+}
+
+int view_start(struct core *core, const char *own_addresses, const char *directory)
 {
 	core->view = calloc(1, sizeof *core->view);
 	if (!core->view)
@@ -314,17 +459,28 @@ int view_start(struct core *core, const char *own_addresses)
 	if (r < 0)
 		return r;
 	core->view->own = find(core, &core->id);
-	return 0;
+	return directory ? load(core, directory) : 0;
 }
 
 void view_stop(struct core *core)
 {
-	for (size_t i = 0; i < core->view->by_id.n; i++) {
-		struct entry *e = core->view->by_id.things[i];
-		free(e->id);
-		free(e);
-	}
+	core->view->stopped = true;
+	if (core->view->file)
+		view_file_stop(core->view->file);
+}
+
+void view_release(struct core *core)
+{
+	if (core->view->file)
+		view_file_free(core->view->file);
+	for (size_t i = 0; i < core->view->by_id.n; i++)
+		entry_free(core->view->by_id.things[i]);
 	names_release(&core->view->by_id);
 	free(core->view);
 	core->view = NULL;
+}
+
+int view_trouble(const struct core *core, struct buf *ret_what)
+{
+	return !core->view->file ? 0 : view_file_trouble(core->view->file, ret_what);
 }

@@ -282,6 +282,7 @@ static void stop(void)
 	notify_stopping();
 	log_event(LOG_NOTICE, "daemon", "ends");
 	stop_listening();
+	view_stop(&d.core);
 	health_stop(&d.health);
 	links_stop(&d.core);
 	processes_stop(&d.core);
@@ -428,7 +429,7 @@ static int serve(struct buf *why)
 	if (!r)
 		r = links_start(&d.core, &platform_direct, why);
 	if (!r)
-		r = view_start(&d.core, "");
+		r = view_start(&d.core, "", d.state);
 	if (!r)
 		r = health_start(&d.health, &d.core, &o);
 	free_list(masters);
@@ -449,7 +450,7 @@ static int serve(struct buf *why)
 
 static void release(void)
 {
-	view_stop(&d.core);
+	view_release(&d.core);
 	links_release(&d.core);
 	health_release(&d.health);
 	lock_drop(d.state, d.state_lock);

@@ -63,7 +63,8 @@ struct node {
 	const char *transport; /* of beats: "urgent", "in-band", "none", "local" */
 	bool wants_beats;
 	int64_t awake_ns; /* monotonic: when it, or this daemon, last stood still: no monitor is blamed for that */
-	struct host_id host; /* as it said; of none until then */
+	struct host_id host; /* as it said, or as its name says after our restart; of none until then */
+	uint64_t announced;  /* the asker that said so; 0: nobody in this life */
 	int64_t boot;
 	int64_t send_ns; /* how often it sends; on top of a monitor's period until late */
 	bool on_request;

@@ -91,6 +91,7 @@ void spread_start(struct health *h);
 void spread_announce(struct uplink *u);
 void spread_take(struct uplink *u, const struct msg *m);
 void spread_state(struct health *h, const struct node *n);
+void spread_known(struct health *h, struct node *n);
 void spread_forget(struct health *h, const struct node *n);
 int query_host_announce(struct call *c);
 /* master.c: the node that is registered on this connection, or NULL. */

@@ -62,8 +62,10 @@ int loading_run(struct health *h)
 	registry_each(h->registry, "node", on_registered, h);
 	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
 		struct node *n = h->cluster.nodes.things[i];
-		if (!n->self)
-			watch_known(h, n);
+		if (n->self)
+			continue;
+		watch_known(h, n);
+		spread_known(h, n);
 	}
 	return r < 0 ? r : 0;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/processes.h"
+#include "core/view.h"
 #include "os/clock.h"
 #include "os/host.h"
 #include "proto/describe.h"
@@ -195,6 +196,14 @@ static void launcher_problems(struct call *c)
 	buf_release(&why);
 }
 
+static void view_problems(struct call *c)
+{
+	struct buf why = BUF_INIT;
+	if (view_trouble(c->core, &why))
+		query_problem(c, "view", c->core->name, NULL, "which hosts there are is kept on disk: %s", buf_str(&why));
+	buf_release(&why);
+}
+
 int query_master_status(struct call *c)
 {
 	struct health *h = health_of(c->core);
@@ -213,6 +222,7 @@ int query_master_status(struct call *c)
 	uplinks_problems(h, c);
 	starter_problems(h->starter, c);
 	launcher_problems(c);
+	view_problems(c);
 	supervise_problems(h, c);
 	return query_master_status_more(c);
 }

@@ -3,7 +3,8 @@
  * master tells the newcomer of all in one stanza, and everybody of each change in one.
  *
  * What a node says of itself is its name, which registration has proven, its id, and the port it listens on; its address is
- * where it comes from. Rows that come down are the master's word.
+ * where it comes from. It has one id as long as it is connected, and one that comes back with another has none but that.
+ * Rows that come down are the master's word.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -94,26 +95,71 @@ static void place_of(const struct peer *p, int64_t port, char *ret, size_t n)
 		snprintf(ret, n, "%.*s:%d", (int)(colon - p->asker.address), p->asker.address, (int)port);
 }
 
+static int check_host(struct call *c, const struct node *n, struct view_row *row)
+{
+	if (host_id_parse(c->args[0].text, &row->id) || host_id_is_none(&row->id) || host_id_is(&row->id, &c->core->id))
+		return call_fail(c, "bad-argument", "host: 32 hexadecimal digits, and not this master's own");
+	if (n->announced == c->asker->entity && !host_id_is(&n->host, &row->id))
+		return call_fail(c, "bad-argument", "host: this connection has said another one before");
+	return 0;
+}
+
+/* The same node with a new id: the old one never comes back. */
+static void replace_host(struct health *h, const struct node *n, const struct host_id *by)
+{
+	const struct view_row *row = n->announced ? view_find(h->core, &n->host) : NULL;
+	if (row && !host_id_is(&n->host, by) && !strcmp(row->name, n->name))
+		view_state(h->core, &n->host, VIEW_REMOVED);
+}
+
 int query_host_announce(struct call *c)
 {
 	struct health *h = health_of(c->core);
 	struct node *n = master_node_of(c->peer);
-	struct view_row row = {.state = VIEW_UP, .revision = clock_wall_ns()};
+	struct view_row row = {.state = VIEW_UP};
 	if (!n)
 		return call_fail(c, "bad-stanza", "register first");
-	if (host_id_parse(c->args[0].text, &row.id) || host_id_is(&row.id, &c->core->id))
-		return call_fail(c, "bad-argument", "host: 32 hexadecimal digits, and not this master's own");
+	if (check_host(c, n, &row))
+		return -1;
+	row.revision = view_next_revision(h->core, &row.id);
 	snprintf(row.name, sizeof row.name, "%s", n->name);
 	place_of(c->peer, c->args[1].number, row.addresses, sizeof row.addresses);
+	replace_host(h, n, &row.id);
 	n->host = row.id;
+	n->announced = c->asker->entity;
 	int r = view_take(h->core, &row);
 	if (r < 0)
-		return call_fail(c, "failed", "%s", strerror(-r));
+		return call_fail(c, r == -ENOSPC ? "too-many" : "failed", "%s",
+		    r == -ENOSPC ? "no more hosts fit into the view" : strerror(-r));
 	send_all(h, c->peer);
 	return CALL_DONE;
 }
 
-/* A host that is late or busy is up: who is down is known for sure. */
+struct namesake {
+	const char *name;
+	const struct view_row *row;
+	unsigned n;
+};
+
+static void count_namesake(void *data, const struct view_row *row)
+{
+	struct namesake *s = data;
+	if (strcmp(row->name, s->name))
+		return;
+	s->row = row;
+	s->n++;
+}
+
+/* A node of before our restart is on the host that has its name; of several nobody knows which. */
+void spread_known(struct health *h, struct node *n)
+{
+	struct namesake s = {.name = n->name};
+	view_each(h->core, false, count_namesake, &s);
+	if (s.n == 1)
+		n->host = s.row->id;
+}
+
+/* A host that is late or busy is up: who is down is known for sure. Who is awaited has not said anything yet. */
 void spread_state(struct health *h, const struct node *n)
 {
 	if (host_id_is_none(&n->host))
@@ -122,7 +168,7 @@ void spread_state(struct health *h, const struct node *n)
 		view_state(h->core, &n->host, VIEW_DOWN);
 	else if (n->step.state == STEP_LEFT)
 		view_state(h->core, &n->host, VIEW_LEFT);
-	else
+	else if (n->link)
 		view_state(h->core, &n->host, VIEW_UP);
 }
 
