@@ -169,12 +169,11 @@ static void take(struct loader *l, cfg_t *cfg, cfg_opt_t *opt, const char *value
 	if (first && *line)
 		faults_add(&l->faults, cfg->line, "%s: said already in line %d", o->name, *line);
 	if (first && conf_option_is_list(o))
-		conf_addresses_clear(field);
+		conf_list_clear(o, field);
 	*line = cfg->line;
 	set(l, o, field, value, cfg->line);
-	struct conf_addresses *list = conf_option_is_list(o) ? field : NULL;
-	if (list && list->n)
-		list->v[list->n - 1].line = cfg->line;
+	if (conf_option_is_list(o))
+		conf_list_place(o, field, cfg->line);
 }
 
 /* Everything is a string to libconfuse. It never hears that a value is wrong, so that it goes on to the next. */
@@ -265,7 +264,7 @@ static void take_empty_list(struct loader *l, cfg_t *cfg, const struct conf_opti
 	cfg_opt_t *opt = in ? cfg_getopt(in, o->name) : NULL;
 
 	if (opt && (opt->flags & CFGF_MODIFIED) && cfg_opt_size(opt) == 0)
-		conf_addresses_clear(field_of(l->conf, o));
+		conf_list_clear(o, field_of(l->conf, o));
 }
 
 static int parse(struct loader *l, const char *text)
@@ -472,8 +471,9 @@ void conf_free(struct conf *c)
 		return;
 	free(c->name);
 	free(c->socket);
-	conf_addresses_clear(&c->listen);
-	conf_addresses_clear(&c->node.masters);
+	for (const struct conf_option *o = conf_options; o < conf_options + conf_n_options; o++)
+		if (conf_option_is_list(o))
+			conf_list_clear(o, field_of(c, o));
 	for (size_t i = 0; i < c->master.n_nodes; i++)
 		free(c->master.nodes[i].name);
 	free(c->master.nodes);

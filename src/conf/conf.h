@@ -31,6 +31,16 @@ struct conf_addresses {
 	struct conf_address *v;
 };
 
+struct conf_word {
+	char *text;
+	int line; /* in the file; 0: by default */
+};
+
+struct conf_words {
+	size_t n;
+	struct conf_word *v;
+};
+
 /* How a master watches a node. late_ns < down_ns, and each longer than the beat interval. */
 struct conf_watch {
 	bool on;
@@ -58,6 +68,7 @@ struct conf {
 	struct conf_addresses listen;
 	char *socket; /* path; "on": in the runtime directory; "off": none */
 	bool insecure_network;
+	struct conf_words services; /* those chosen, or the one word "all"; which there are only the daemon knows */
 	bool default_monitors; /* whether those not named below were added */
 
 	struct {

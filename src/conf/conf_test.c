@@ -116,6 +116,25 @@ static void an_empty_list_is_empty(void **state)
 	conf_free(c);
 }
 
+static void services_are_names_each_once(void **state)
+{
+	struct conf *c = good("services = {process,\n \"lease\"}\n");
+
+	assert_int_equal(c->services.n, 2);
+	assert_string_equal(c->services.v[1].text, "lease");
+	assert_int_equal(c->services.v[1].line, 2);
+	conf_free(c);
+	c = good("services = {}\n");
+	assert_int_equal(c->services.n, 0);
+	conf_free(c);
+	c = good("");
+	assert_string_equal(c->services.v[0].text, "all");
+	conf_free(c);
+	bad("services = {a, a}\nservices = {\"b c\"}\n", "t.conf:1: services: found \"a\", expected each service once\n"
+	    "t.conf:2: services: said already in line 1\n"
+	    "t.conf:2: services: found \"b c\", expected the name of a service, or \"all\"\n");
+}
+
 static void a_node_inherits_what_its_section_leaves_out(void **state)
 {
 	struct conf *c = good("master {\n\tnode a { down = 9s }\n\tlate = 2s\n\tnode b { watch = false }\n}\n");
@@ -375,6 +394,7 @@ int main(void)
 	    cmocka_unit_test(without_a_file_everything_has_its_default),
 	    cmocka_unit_test(every_kind_of_value),
 	    cmocka_unit_test(an_empty_list_is_empty),
+	    cmocka_unit_test(services_are_names_each_once),
 	    cmocka_unit_test(a_node_inherits_what_its_section_leaves_out),
 	    cmocka_unit_test(a_monitors_section_reaches_it_verbatim),
 	    cmocka_unit_test(default_monitors_stay_beside_others),

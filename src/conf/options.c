@@ -21,7 +21,7 @@
 #define AT(field) offsetof(struct conf, field)
 #define WATCH(field) offsetof(struct conf_watch, field)
 
-enum { SOCKET_MAX = 107 };
+enum { SOCKET_MAX = 107, SERVICES_MAX = 64 };
 
 /* clang-format off */
 const struct conf_option conf_options[] = {
@@ -35,6 +35,10 @@ const struct conf_option conf_options[] = {
 	{CONF_TOP, "insecure_network", CONF_BOOL, "false", 0, 0, AT(insecure_network),
 	    "Allows listen and masters beyond this machine, in plain TCP: everyone who reaches the port can read, "
 	    "and register as a node. For closed networks only."},
+	{CONF_TOP, "services", CONF_SERVICES, "all", 0, 0, AT(services),
+	    "The services of this host beside the core's own (hosts, services, channels): health, process, lease, or all. "
+	    "What is left out costs nothing and can't be asked here; a program may offer another one under its name. "
+	    "May be empty: {}. A change takes a restart."},
 	{CONF_TOP, "default_monitors", CONF_BOOL, "true", 0, 0, AT(default_monitors),
 	    "Whether host, fs and temperature run without being named. One alone is left out by monitor NAME { enabled = false }."},
 
@@ -335,6 +339,41 @@ static int set_masters(const struct conf_option *o, void *field, const char *tex
 	return r;
 }
 
+static bool has_word(const struct conf_words *w, const char *text)
+{
+	for (size_t i = 0; i < w->n; i++)
+		if (strcmp(w->v[i].text, text) == 0)
+			return true;
+	return false;
+}
+
+static int add_word(struct conf_words *w, const char *text)
+{
+	struct conf_word *v = realloc(w->v, (w->n + 1) * sizeof *v);
+
+	if (!v)
+		return -ENOMEM;
+	w->v = v;
+	v[w->n] = (struct conf_word){.text = strdup(text)};
+	if (!v[w->n].text)
+		return -ENOMEM;
+	w->n++;
+	return 0;
+}
+
+static int set_services(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	struct conf_words *w = field;
+
+	if (conf_is_name(text) && !has_word(w, text) && w->n < SERVICES_MAX)
+		return add_word(w, text);
+	if (has_word(w, text))
+		buf_puts(why, "each service once");
+	else
+		buf_puts(why, w->n < SERVICES_MAX ? "the name of a service, or \"all\"" : "no more services");
+	return -EINVAL;
+}
+
 /* --- value to text ---------------------------------------------------------------------------------------------- */
 
 static void print_bool(const void *field, struct buf *to)
@@ -387,11 +426,55 @@ static void print_addresses(const void *field, struct buf *to)
 	buf_putc(to, '}');
 }
 
+static void print_words(const void *field, struct buf *to)
+{
+	const struct conf_words *w = field;
+
+	buf_putc(to, '{');
+	for (size_t i = 0; i < w->n; i++)
+		buf_putf(to, "%s\"%s\"", i ? ", " : "", w->v[i].text);
+	buf_putc(to, '}');
+}
+
+static void clear_addresses(void *field)
+{
+	conf_addresses_clear(field);
+}
+
+static void place_address(void *field, int line)
+{
+	struct conf_addresses *a = field;
+
+	if (a->n)
+		a->v[a->n - 1].line = line;
+}
+
+static void clear_words(void *field)
+{
+	struct conf_words *w = field;
+
+	for (size_t i = 0; i < w->n; i++)
+		free(w->v[i].text);
+	free(w->v);
+	*w = (struct conf_words){0};
+}
+
+static void place_word(void *field, int line)
+{
+	struct conf_words *w = field;
+
+	if (w->n)
+		w->v[w->n - 1].line = line;
+}
+
 static const struct {
 	const char *name; /* in the manual */
 	int (*set)(const struct conf_option *o, void *field, const char *text, struct buf *why);
 	void (*print)(const void *field, struct buf *to);
 	const char *quote; /* around a default in the manual */
+	/* of lists */
+	void (*clear)(void *field);
+	void (*place)(void *field, int line);
 } types[] = {
     [CONF_BOOL] = {"true or false", set_bool, print_bool, ""},
     [CONF_DURATION] = {"duration", set_duration, print_duration, "\""},
@@ -400,8 +483,9 @@ static const struct {
     [CONF_COUNT] = {"number", set_count, print_count, ""},
     [CONF_NAME] = {"name", set_name, print_string, "\""},
     [CONF_SOCKET] = {"on, off or path", set_socket, print_string, "\""},
-    [CONF_LISTEN] = {"list of addresses", set_listen, print_addresses, "\""},
-    [CONF_MASTERS] = {"list of addresses", set_masters, print_addresses, "\""},
+    [CONF_LISTEN] = {"list of addresses", set_listen, print_addresses, "\"", clear_addresses, place_address},
+    [CONF_MASTERS] = {"list of addresses", set_masters, print_addresses, "\"", clear_addresses, place_address},
+    [CONF_SERVICES] = {"list of names", set_services, print_words, "\"", clear_words, place_word},
 };
 
 int conf_option_set(const struct conf_option *o, void *field, const char *text, struct buf *why)
@@ -416,7 +500,17 @@ void conf_option_print(const struct conf_option *o, const void *field, struct bu
 
 bool conf_option_is_list(const struct conf_option *o)
 {
-	return o->type == CONF_LISTEN || o->type == CONF_MASTERS;
+	return types[o->type].clear;
+}
+
+void conf_list_clear(const struct conf_option *o, void *field)
+{
+	types[o->type].clear(field);
+}
+
+void conf_list_place(const struct conf_option *o, void *field, int line)
+{
+	types[o->type].place(field, line);
 }
 
 static void put_range(const struct conf_option *o, put_fn *put, struct buf *to)

@@ -20,6 +20,7 @@ enum conf_type {
 	CONF_SOCKET,   /* char * */
 	CONF_LISTEN,   /* struct conf_addresses, numeric */
 	CONF_MASTERS,  /* struct conf_addresses */
+	CONF_SERVICES, /* struct conf_words */
 };
 
 struct conf_option {
@@ -51,6 +52,9 @@ int conf_option_set(const struct conf_option *o, void *field, const char *text, 
 /* The field as in a file, lists with braces. */
 void conf_option_print(const struct conf_option *o, const void *field, struct buf *to);
 bool conf_option_is_list(const struct conf_option *o);
+/* Of a list: empties it; says in which line its last element is. */
+void conf_list_clear(const struct conf_option *o, void *field);
+void conf_list_place(const struct conf_option *o, void *field, int line);
 
 /* The manual's entry for one option, in scdoc's language. */
 void conf_option_manual(const struct conf_option *o, struct buf *to);

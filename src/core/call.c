@@ -171,6 +171,14 @@ bool asker_cancel(struct asker *a, int64_t id)
 	return false;
 }
 
+int call_run_cancel(struct call *c)
+{
+	int64_t of = c->args[0].number;
+	if (of == c->id || !asker_cancel(c->asker, of))
+		return call_fail(c, "not-found", "no query %lld is under way", (long long)of);
+	return CALL_DONE;
+}
+
 void asker_drop_calls(struct asker *a)
 {
 	while (a->calls)

@@ -76,6 +76,8 @@ bool asker_has_call(const struct asker *a, int64_t id);
 void asker_go_on(struct asker *a);
 /* Ends its call `id`; false when there is none. */
 bool asker_cancel(struct asker *a, int64_t id);
+/* The operation that does so: ends the call of its asker that args[0] says. As an operation's run. */
+int call_run_cancel(struct call *c);
 /* It goes: its calls are over, without an answer. */
 void asker_drop_calls(struct asker *a);
 

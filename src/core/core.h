@@ -77,6 +77,7 @@ struct core {
 	bool insecure_control; /* other hosts may change things: for tests, in a network that leads nowhere */
 	uint64_t askers; /* so far */
 	const struct service *const *services;
+	const struct service *const *left_out; /* there are, but not chosen on this host; ends with NULL; NULL: none */
 	struct core_limits limits;
 	struct core_figures figures;
 	struct peer *peers;
@@ -85,7 +86,7 @@ struct core {
 	void *context; /* of the services' */
 };
 
-/* Of the core itself: what services there are. Channels have theirs (core/channels.h). */
+/* Of the core itself: what services there are, and the role of clients. Channels have theirs (core/channels.h). */
 extern const struct service registry_service;
 
 int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, const char *name, const struct service *const *services,
@@ -94,6 +95,11 @@ int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, con
 void core_stop(struct core *core);
 /* The service after this one (NULL: the first), those that programs offer last; NULL: no more. */
 const struct service *core_next_service(const struct core *core, const struct service *after);
+/* The service of those left out that has this operation (verb NULL: that is so called), or NULL; or a role. */
+const struct service *core_left_out(const struct core *core, const char *noun, const char *verb);
+const struct service *core_left_out_role(const struct core *core, const char *role);
+/* Why there is nothing of it: service's name. */
+#define NOT_CHOSEN "service %s is not chosen on this host (services in vigia.conf)"
 /* The operation, or NULL. */
 const struct op *core_op(const struct core *core, const char *noun, const char *verb);
 

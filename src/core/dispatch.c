@@ -208,7 +208,7 @@ static int permitted(struct call *c)
 static void refuse(struct asker *a, const struct asked *asked, const char *code, const char *format, ...)
 {
 	struct call c = {.asker = a, .core = a->core, .peer = a->peer, .id = asked->id, .one_way = asked->one_way};
-	char text[128];
+	char text[256];
 	va_list ap;
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
@@ -216,6 +216,15 @@ static void refuse(struct asker *a, const struct asked *asked, const char *code,
 	a->core->figures.errors++;
 	if (!asked->one_way)
 		a->type->over(&c, code, text);
+}
+
+static void refuse_unknown(struct asker *a, const struct asked *asked, const char *noun, const char *verb)
+{
+	const struct service *s = core_left_out(a->core, noun, verb);
+	if (s)
+		refuse(a, asked, "unknown-query", "there is no %.40s.%.40s: " NOT_CHOSEN, noun, verb, s->name);
+	else
+		refuse(a, asked, "unknown-query", "there is no %.40s.%.40s", noun, verb);
 }
 
 /* What another host is asked: that one checks it. */
@@ -243,7 +252,7 @@ static struct call *begin(struct asker *a, const struct asked *asked, struct msg
 {
 	const struct op *op = op_for(a, asked, query);
 	if (!op) {
-		refuse(a, asked, "unknown-query", "there is no %.40s.%.40s", query->name, msg_get(query, "query", ""));
+		refuse_unknown(a, asked, query->name, msg_get(query, "query", ""));
 		return NULL;
 	}
 	if (a->calls_n >= a->core->limits.calls) {

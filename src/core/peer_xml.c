@@ -200,6 +200,14 @@ static const struct role *find_role(const struct core *core, const char *name)
 	return NULL;
 }
 
+static int refuse_role(struct peer *p, const char *name)
+{
+	const struct service *s = core_left_out_role(p->core, name);
+	if (s)
+		return peer_refuse(p, "bad-role", "role \"%.40s\": " NOT_CHOSEN, name, s->name);
+	return peer_refuse(p, "bad-role", "role \"%.40s\" is not monitor, node or client", name);
+}
+
 static int on_open(void *data, const struct msg *hmon)
 {
 	struct peer *p = data;
@@ -214,7 +222,7 @@ static int on_open(void *data, const struct msg *hmon)
 	const char *name = msg_get(hmon, "role", "");
 	const struct role *role = find_role(p->core, name);
 	if (!role)
-		return peer_refuse(p, "bad-role", "role \"%.40s\" is not monitor, node or client", name);
+		return refuse_role(p, name);
 	peer_take_role(p, role);
 	if (!p->greeted)
 		greet_back(p);

@@ -12,28 +12,43 @@
 
 enum { OPS_MAX = 256, REGISTERED_MAX = 256, NAME_MAX_BYTES = 63 };
 
-static void put_op(struct call *c, const struct service *s, const struct op *op)
+static void put_op(struct call *c, const struct service *s, const struct op *op, bool chosen)
 {
 	struct msg *m = call_answer(c, "operation");
 	if (m)
 		op_describe(m, s, op);
+	if (m && !chosen)
+		msg_set_flag(m, "chosen", false);
 	call_send(c, m);
+}
+
+static unsigned put_ops(struct call *c, const struct service *s, bool chosen)
+{
+	if (!pattern_match(c->args[0].text, s->name))
+		return 0;
+	for (const struct op *op = s->ops; op && op->noun; op++)
+		if (op->roles & c->asker->roles)
+			put_op(c, s, op, chosen);
+	return 1;
+}
+
+static int no_service(struct call *c, const char *name)
+{
+	if (core_left_out(c->core, name, NULL))
+		return call_fail(c, "not-found", NOT_CHOSEN, name);
+	return call_fail(c, "not-found", "no service is named %s", name);
 }
 
 static int run_describe(struct call *c)
 {
 	const struct service *s = NULL;
 	unsigned found = 0;
-	while ((s = core_next_service(c->core, s))) {
-		if (!pattern_match(c->args[0].text, s->name))
-			continue;
-		found++;
-		for (const struct op *op = s->ops; op && op->noun; op++)
-			if (op->roles & c->asker->roles)
-				put_op(c, s, op);
-	}
+	while ((s = core_next_service(c->core, s)))
+		found += put_ops(c, s, true);
+	for (const struct service *const *out = c->core->left_out; c->args[1].number && out && *out; out++)
+		found += put_ops(c, *out, false);
 	if (!found && pattern_plain(c->args[0].text))
-		return call_fail(c, "not-found", "no service is named %s", c->args[0].text);
+		return no_service(c, c->args[0].text);
 	return CALL_DONE;
 }
 
@@ -60,6 +75,40 @@ const struct service *core_next_service(const struct core *core, const struct se
 			return s[1] ? s[1] : r ? &r->service : NULL;
 	r = ((const struct registered *)after)->next;
 	return r ? &r->service : NULL;
+}
+
+/* What a program offers under the same name is in its place. */
+static bool is_replaced(const struct core *core, const char *noun)
+{
+	const struct registered *r = core->registered;
+	while (r && strcmp(r->service.name, noun))
+		r = r->next;
+	return r;
+}
+
+static bool has_op(const struct service *s, const char *noun, const char *verb)
+{
+	for (const struct op *op = s->ops; op && op->noun; op++)
+		if (!strcmp(op->noun, noun) && !strcmp(op->verb, verb))
+			return true;
+	return false;
+}
+
+const struct service *core_left_out(const struct core *core, const char *noun, const char *verb)
+{
+	for (const struct service *const *s = core->left_out; s && *s; s++)
+		if ((verb ? has_op(*s, noun, verb) : !strcmp((*s)->name, noun)) && !is_replaced(core, noun))
+			return *s;
+	return NULL;
+}
+
+const struct service *core_left_out_role(const struct core *core, const char *role)
+{
+	for (const struct service *const *s = core->left_out; s && *s; s++)
+		for (const struct role *const *r = (*s)->roles; r && *r; r++)
+			if (!strcmp((*r)->name, role))
+				return *s;
+	return NULL;
 }
 
 static struct registered *find(const struct core *core, const char *name)
@@ -300,7 +349,7 @@ static int run_use(struct call *c)
 {
 	struct registered *r = find(c->core, c->args[0].text);
 	if (!r && !noun_is_taken(c->core, c->args[0].text))
-		return call_fail(c, "not-found", "no service is named %s", c->args[0].text);
+		return no_service(c, c->args[0].text);
 	struct use *u = calloc(1, sizeof *u);
 	if (!u)
 		return call_fail(c, "failed", "no memory");
@@ -347,9 +396,22 @@ static const struct op_field service_fields[] = {
     {"host", OP_NAME, "where it is"},
     {"process", OP_INTEGER, "who offers it: the daemon or a program"},
     {"users", OP_INTEGER, "how many said that they need it"},
+    {"chosen", OP_FLAG, "no: this host's configuration leaves it out"},
     {"doc", OP_TEXT, "a line about it"},
     {NULL},
 };
+
+static void put_left_out(struct call *c, const struct service *s)
+{
+	struct msg *m = pattern_match(c->args[0].text, s->name) ? call_answer(c, "service") : NULL;
+	if (!m)
+		return;
+	msg_set(m, "name", s->name);
+	msg_set(m, "host", c->core->name);
+	msg_set_flag(m, "chosen", false);
+	msg_set(m, "doc", s->doc);
+	call_send(c, m);
+}
 
 static int run_list(struct call *c)
 {
@@ -357,15 +419,18 @@ static int run_list(struct call *c)
 	while ((s = core_next_service(c->core, s)))
 		if (pattern_match(c->args[0].text, s->name))
 			put_service(c, s);
+	for (const struct service *const *out = c->core->left_out; c->args[1].number && out && *out; out++)
+		put_left_out(c, *out);
 	return CALL_DONE;
 }
 
 #define SERVICE {"service", OP_PATTERN, "services, by name"}
+#define ALL {"all", OP_FLAG, "those too that are not chosen on this host"}
 
 static const struct op ops[] = {
-    {"service", "list", "the services of this host", OP_READS, ROLE_CLIENT, .args = {SERVICE}, .run = run_list,
+    {"service", "list", "the services of this host", OP_READS, ROLE_CLIENT, .args = {SERVICE, ALL}, .run = run_list,
 	.fields = service_fields},
-    {"service", "describe", "what services can be asked", OP_READS, ROLE_CLIENT, .args = {SERVICE}, .run = run_describe},
+    {"service", "describe", "what services can be asked", OP_READS, ROLE_CLIENT, .args = {SERVICE, ALL}, .run = run_describe},
     {"service", "register", "offers a service to all, as long as this goes on; operations are its children", OP_STREAMS | OP_ACTS,
 	ROLE_CLIENT,
 	.args = {{"name", OP_TEXT, "the service's, and the noun of its operations", .required = true},
@@ -377,4 +442,14 @@ static const struct op ops[] = {
     {NULL},
 };
 
-const struct service registry_service = {.name = "service", .doc = "services, and what they can be asked", .ops = ops};
+static int client_opened(struct peer *p, const struct msg *hmon)
+{
+	peer_registered(p);
+	return 0;
+}
+
+static const struct role client_role = {.name = "client", .bit = ROLE_CLIENT, .opened = client_opened};
+static const struct role *const roles[] = {&client_role, NULL};
+
+const struct service registry_service = {
+    .name = "service", .doc = "services, and what they can be asked", .ops = ops, .roles = roles};

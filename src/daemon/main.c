@@ -12,15 +12,14 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
-#include "core/channels.h"
 #include "core/core.h"
 #include "core/describe.h"
-#include "core/leases.h"
 #include "core/links.h"
 #include "core/own_id.h"
 #include "core/processes.h"
 #include "core/view.h"
 #include "daemon/check.h"
+#include "daemon/services.h"
 #include "os/clock.h"
 #include "os/isolated.h"
 #include "os/lock.h"
@@ -35,6 +34,8 @@ struct daemon {
 	uv_loop_t loop;
 	struct core core;
 	struct health health;
+	bool has_health; /* it may be left out */
+	struct services services;
 	struct conf *conf;
 	struct system *system;
 	char *conf_file, *runtime, *state, *history_path;
@@ -52,12 +53,12 @@ static struct daemon d = {.runtime_lock = -1, .state_lock = -1};
 static int query_reload(struct call *c);
 
 static const struct op daemon_ops[] = {
+    {"master", "cancel", "ends a query of this connection", OP_READS, ROLE_CLIENT | ROLE_MASTER,
+	.args = {{"of", OP_INTEGER, "the query's id", .required = true}}, .run = call_run_cancel},
     {"master", "reload", "takes the configuration file anew", OP_CHANGES, ROLE_CLIENT, .run = query_reload},
     {NULL},
 };
 static const struct service daemon_service = {.name = "daemon", .doc = "the daemon itself", .ops = daemon_ops};
-static const struct service *const services[] = {&host_service, &lease_service, &process_service, &registry_service, &channel_service, &health_service,
-    &daemon_service, NULL};
 
 /* --- from configuration to what the floors want --- */
 
@@ -219,14 +220,17 @@ static void log_lines(int level, const char *text)
 	}
 }
 
-static void take_conf(struct conf *fresh)
+static bool same_words(const struct conf_words *a, const struct conf_words *b)
+{
+	bool same = a->n == b->n;
+	for (size_t i = 0; same && i < a->n; i++)
+		same = !strcmp(a->v[i].text, b->v[i].text);
+	return same;
+}
+
+static void take_health(const struct conf *fresh)
 {
 	char **masters = masters_of(fresh);
-	bool same_listen = same_addresses(&fresh->listen, &d.conf->listen) && !strcmp(fresh->socket, d.conf->socket);
-	if (strcmp(fresh->name, d.conf->name))
-		log_event(LOG_WARNING, "conf", "a new name takes a restart");
-	if (memcmp(&fresh->history, &d.conf->history, sizeof fresh->history))
-		log_event(LOG_WARNING, "conf", "what changed in history { } takes a restart");
 	struct health_options o = options_of(fresh, masters);
 	o.name = d.core.name;
 	o.history = d.health.options.history;
@@ -235,11 +239,30 @@ static void take_conf(struct conf *fresh)
 	d.health.options = o;
 	if (!same_send)
 		uplinks_stop(&d.health); /* masters are told at registration */
-	d.core.limits = limits_of(fresh);
 	uplinks_set(&d.health, (const char *const *)masters);
 	d.health.options.masters = NULL;
 	free_list(masters);
 	start_monitors(fresh);
+}
+
+static void takes_restart(const char *what, struct buf *notes)
+{
+	log_event(LOG_WARNING, "conf", "%s takes a restart", what);
+	buf_putf(notes, "%s%s takes a restart", notes->len ? "; " : "", what);
+}
+
+static void take_conf(struct conf *fresh, struct buf *notes)
+{
+	bool same_listen = same_addresses(&fresh->listen, &d.conf->listen) && !strcmp(fresh->socket, d.conf->socket);
+	if (strcmp(fresh->name, d.conf->name))
+		takes_restart("a new name", notes);
+	if (memcmp(&fresh->history, &d.conf->history, sizeof fresh->history))
+		takes_restart("what changed in history { }", notes);
+	if (!same_words(&fresh->services, &d.conf->services))
+		takes_restart("what changed in services", notes);
+	d.core.limits = limits_of(fresh);
+	if (d.has_health)
+		take_health(fresh);
 	if (!same_listen) {
 		stop_listening();
 		listen_all(fresh);
@@ -248,15 +271,31 @@ static void take_conf(struct conf *fresh)
 	d.conf = fresh;
 }
 
-static int reload(struct buf *errors)
+/* What there is in the file, and all that can be told of it at once. */
+static int load_checked(struct conf **ret, struct buf *errors)
+{
+	struct conf *c;
+	int r = conf_load(d.conf_file, &c, errors);
+	if (r)
+		return r;
+	r = services_check(c, d.conf_file ? d.conf_file : "", errors);
+	if (r)
+		conf_free(c);
+	else
+		*ret = c;
+	return r;
+}
+
+/* `told` gets the errors, or what there is to know of what was taken. */
+static int reload(struct buf *told)
 {
 	struct conf *fresh;
 	notify_reloading();
-	int r = conf_load(d.conf_file, &fresh, errors);
+	int r = load_checked(&fresh, told);
 	if (r)
-		log_lines(LOG_ERR, buf_str(errors));
+		log_lines(LOG_ERR, buf_str(told));
 	else
-		take_conf(fresh);
+		take_conf(fresh, told);
 	log_event(LOG_NOTICE, "conf", r ? "the configuration has errors: the old one stays" : "configuration taken");
 	notify_ready();
 	return r;
@@ -264,11 +303,16 @@ static int reload(struct buf *errors)
 
 static int query_reload(struct call *c)
 {
-	struct buf errors = BUF_INIT;
-	int r = reload(&errors);
+	struct buf told = BUF_INIT;
+	int r = reload(&told);
 	if (r)
-		r = call_fail(c, "failed", "the old configuration stays: %s", errors.len ? buf_str(&errors) : strerror(-r));
-	buf_release(&errors);
+		r = call_fail(c, "failed", "the old configuration stays: %s", told.len ? buf_str(&told) : strerror(-r));
+	struct msg *m = !r && told.len ? call_answer(c, "master") : NULL;
+	if (m)
+		msg_text(m, told.data, told.len);
+	if (!r)
+		call_send(c, m);
+	buf_release(&told);
 	return r ? -1 : CALL_DONE;
 }
 
@@ -283,7 +327,8 @@ static void stop(void)
 	log_event(LOG_NOTICE, "daemon", "ends");
 	stop_listening();
 	view_stop(&d.core);
-	health_stop(&d.health);
+	if (d.has_health)
+		health_stop(&d.health);
 	links_stop(&d.core);
 	processes_stop(&d.core);
 	core_stop(&d.core);
@@ -371,7 +416,7 @@ static int open_helpers(struct buf *why)
 {
 	struct programs p;
 	int r = find_programs(&p);
-	if (!r)
+	if (!r && d.has_health)
 		r = starter_open(&d.health.starter, p.helper, p.dirs, why);
 	if (r)
 		return r;
@@ -412,17 +457,25 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static int serve(struct buf *why)
+static int start_health(void)
 {
 	char **masters = masters_of(d.conf);
 	struct health_options o = options_of(d.conf, masters);
+	int r = health_start(&d.health, &d.core, &o);
+	free_list(masters);
+	return r;
+}
+
+static int serve(struct buf *why)
+{
 	struct core_limits limits = limits_of(d.conf);
 	raise_descriptor_limit();
 	uv_loop_init(&d.loop);
 	struct host_id id;
 	int r = own_id(d.state, &id);
+	d.core.left_out = d.services.left_out;
 	if (!r)
-		r = core_start(&d.core, &d.loop, &id, d.conf->name, services, &limits);
+		r = core_start(&d.core, &d.loop, &id, d.conf->name, d.services.chosen, &limits);
 	d.core.insecure_control = d.insecure_control;
 	if (!r)
 		r = processes_start(&d.core, d.system);
@@ -430,13 +483,12 @@ static int serve(struct buf *why)
 		r = links_start(&d.core, &platform_direct, why);
 	if (!r)
 		r = view_start(&d.core, "", d.state);
-	if (!r)
-		r = health_start(&d.health, &d.core, &o);
-	free_list(masters);
+	if (!r && d.has_health)
+		r = start_health();
 	watch_sources();
 	if (!r)
 		r = listen_all(d.conf);
-	if (!r)
+	if (!r && d.has_health)
 		r = start_monitors(d.conf);
 	if (r) {
 		buf_puts(why, d.listen_why.len ? buf_str(&d.listen_why) : strerror(-r));
@@ -452,7 +504,8 @@ static void release(void)
 {
 	view_release(&d.core);
 	links_release(&d.core);
-	health_release(&d.health);
+	if (d.has_health)
+		health_release(&d.health);
 	lock_drop(d.state, d.state_lock);
 	lock_drop(d.runtime, d.runtime_lock);
 	conf_free(d.conf);
@@ -473,8 +526,7 @@ static int load_conf(const char *given, struct buf *why)
 	if (r && given)
 		return r;
 	buf_clear(why);
-	r = conf_load(d.conf_file, &d.conf, why);
-	return r;
+	return load_checked(&d.conf, why);
 }
 
 /* The file was read already: what is left is what only the monitors know. */
@@ -560,7 +612,8 @@ static void describe(void)
 	msg_set_int(hmon, "version", 1);
 	msg_set(hmon, "role", "vigiad");
 	xml_put_open(&out, hmon);
-	for (const struct service *const *s = services; *s; s++)
+	services_choose(&d.services, NULL, &daemon_service);
+	for (const struct service *const *s = d.services.chosen; *s; s++)
 		for (const struct op *op = (*s)->ops; op->noun; op++) {
 			struct msg *m = msg_new("operation");
 			op_describe(m, *s, op);
@@ -599,6 +652,8 @@ static int run(const char *file)
 	int r = d.insecure_control ? isolated(&why) : 0;
 	if (r)
 		return die("--insecure-control", &why, r);
+	services_choose(&d.services, d.conf, &daemon_service);
+	d.has_health = services_have(&d.services, &health_service);
 	r = prepare_places(&why);
 	if (r)
 		return die("can't start", &why, r);

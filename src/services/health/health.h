@@ -207,7 +207,7 @@ bool update_asked_by(const struct ask *list, const void *asker);
 
 /* --- query.c, history_query.c: what clients ask; values.c: how values are shown --- */
 extern const struct op health_ops[];
-int query_master_info(struct call *c), query_master_status(struct call *c), query_cancel(struct call *c);
+int query_master_info(struct call *c), query_master_status(struct call *c);
 int query_master_status_more(struct call *c), query_node_list_more(struct call *c);
 int query_node_list(struct call *c), query_node_forget(struct call *c), query_monitor_forget(struct call *c);
 int query_config_get(struct call *c);

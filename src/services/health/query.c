@@ -108,14 +108,6 @@ int query_master_info(struct call *c)
 	return CALL_DONE;
 }
 
-int query_cancel(struct call *c)
-{
-	int64_t of = c->args[0].number;
-	if (of == c->id || !asker_cancel(c->asker, of))
-		return call_fail(c, "not-found", "no query %" PRId64 " is under way", of);
-	return CALL_DONE;
-}
-
 void query_problem(struct call *c, const char *problem, const char *node, const char *monitor, const char *format, ...)
 {
 	char text[400];

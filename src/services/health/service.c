@@ -24,8 +24,6 @@ const struct op health_ops[] = {
 	.run = query_master_info},
     {"master", "status", "what is wrong, and what to do; nothing when all is well", OP_READS, ROLE_CLIENT,
 	.run = query_master_status, .more = query_master_status_more, .over = query_walk_over},
-    {"master", "cancel", "ends a query of this connection", OP_READS, ROLE_CLIENT | ROLE_MASTER,
-	.args = {{"of", OP_INTEGER, "the query's id", .required = true}}, .run = query_cancel},
     {"node", "list", "nodes with their state", OP_READS, ROLE_CLIENT, .args = {NODE}, .run = query_node_list,
 	.more = query_node_list_more, .over = query_walk_over},
     {"node", "events", "what happened", OP_STREAMS, ROLE_CLIENT,
@@ -72,14 +70,7 @@ const struct op health_ops[] = {
     {NULL},
 };
 
-static int client_opened(struct peer *p, const struct msg *hmon)
-{
-	peer_registered(p);
-	return 0;
-}
-
-static const struct role client_role = {.name = "client", .bit = ROLE_CLIENT, .opened = client_opened};
-static const struct role *const roles[] = {&client_role, &monitor_role, &node_role, NULL};
+static const struct role *const roles[] = {&monitor_role, &node_role, NULL};
 
 const struct service health_service = {
     .name = "health", .doc = "cluster health: nodes, monitors, values", .ops = health_ops, .roles = roles};

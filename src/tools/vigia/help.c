@@ -72,6 +72,14 @@ static bool is_service(struct vigia *v, const char *name)
 	return is;
 }
 
+static bool is_left_out(struct vigia *v, const char *name)
+{
+	complaints(false);
+	int r = vigia_connect(v);
+	complaints(true);
+	return !r && operation_left_out(v, name);
+}
+
 static int run(struct vigia *v, const struct args *a)
 {
 	if (!a->n) {
@@ -85,6 +93,8 @@ static int run(struct vigia *v, const struct args *a)
 	const struct command *c = command_find(a->words[0]);
 	if (!c && is_service(v, a->words[0]))
 		return DONE;
+	if (!c && is_left_out(v, a->words[0]))
+		return USAGE;
 	const struct command *nearest = c ? NULL : command_nearest(a->words[0]);
 	if (c)
 		help_command(v, c, stdout);

@@ -28,6 +28,34 @@ static int on_operation(void *data, const struct msg *m)
 	return 0;
 }
 
+struct left_out {
+	const char *name;
+	bool found;
+};
+
+static int on_left_out(void *data, const struct msg *m)
+{
+	struct left_out *l = data;
+	const char *service = msg_get(m, "service", "");
+	if (l->found || msg_get_flag(m, "chosen") || !msg_field(m, "chosen") ||
+	    (strcmp(msg_get(m, "name", ""), l->name) && strcmp(service, l->name)))
+		return 0;
+	l->found = true;
+	if (!strcmp(service, l->name))
+		complain("service %s is not chosen on this host (services in vigia.conf)", service);
+	else
+		complain("there is no %s: service %s is not chosen on this host (services in vigia.conf)", l->name, service);
+	return 0;
+}
+
+bool operation_left_out(struct vigia *v, const char *name)
+{
+	struct left_out l = {.name = name};
+	struct msg *query = vigia_query(v, "service", "describe");
+	msg_set_flag(query, "all", true);
+	return !vigia_ask(v, query, on_left_out, &l) && l.found;
+}
+
 int operation_describe(struct vigia *v, const char *name, struct msg **ret)
 {
 	struct wanted w = {.name = name, .near = {.name = name}};
@@ -36,6 +64,8 @@ int operation_describe(struct vigia *v, const char *name, struct msg **ret)
 		*ret = w.found;
 		return r;
 	}
+	if (operation_left_out(v, name))
+		return USAGE;
 	if (w.near.alike)
 		complain("there is no operation \"%s\"; did you mean `%s`?", name, w.near.best[0].name);
 	else

@@ -13,6 +13,8 @@ enum { OPERATION_MOST = 100 };
 int operation_run_each(struct vigia *v, const char *name, const char *argument, const char *const *values, int n);
 /* As the daemon tells of it (free it): <operation>. USAGE, and what there is like it is said: there is none. */
 int operation_describe(struct vigia *v, const char *name, struct msg **ret);
+/* Is there an operation or service of this name, but not chosen on that host? Then it has been said. */
+bool operation_left_out(struct vigia *v, const char *name);
 /* What it does and takes. */
 int operation_help(struct vigia *v, const char *name);
 /* Those of a service, a line each; false: there is none of this name, or nobody to ask. */

@@ -3,6 +3,8 @@
 
 static int on_answer(void *data, const struct msg *m)
 {
+	if (*m->text)
+		complain("%s", m->text);
 	return 0;
 }
 
