@@ -192,7 +192,7 @@ static void view_problems(struct call *c)
 {
 	struct buf why = BUF_INIT;
 	if (view_trouble(c->core, &why))
-		query_problem(c, "view", c->core->name, NULL, "which hosts there are is kept on disk: %s", buf_str(&why));
+		query_problem(c, "view", c->core->name, NULL, "the file of the hosts: %s", buf_str(&why));
 	buf_release(&why);
 }
 
