@@ -182,7 +182,7 @@ static void bench_platform(const char *server, uint64_t count)
 		die("no child");
 	open_end(1, server);
 	snprintf(place, sizeof place, "127.0.0.1:%d", port);
-	type->place(platform, &other, place);
+	type->place(platform, &other, "", place);
 	run(streaming ? 1 : WARM, streaming ? 0 : WARM);
 	int64_t self = cpu_ns(RUSAGE_SELF);
 	run(count, streaming ? 1 : count);

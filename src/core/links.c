@@ -237,10 +237,10 @@ int links_accepted(struct core *core, int fd, const void *read, size_t n)
 	return s->platform && s->type->accepted ? s->type->accepted(s->platform, fd, read, n) : -ENOTSUP;
 }
 
-void links_place(struct core *core, const struct host_id *id, const char *addresses)
+void links_place(struct core *core, const struct host_id *id, const char *name, const char *addresses)
 {
 	if (core->links && core->links->platform && !host_id_is(id, &core->id))
-		core->links->type->place(core->links->platform, id, addresses);
+		core->links->type->place(core->links->platform, id, name, addresses);
 }
 
 /* --- start and end --- */

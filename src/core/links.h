@@ -15,7 +15,7 @@ int links_start(struct core *core, const struct platform_type *type, struct buf 
 void links_stop(struct core *core);
 /* What is left, once the loop has ended. */
 void links_release(struct core *core);
-void links_place(struct core *core, const struct host_id *id, const char *addresses);
+void links_place(struct core *core, const struct host_id *id, const char *name, const char *addresses);
 
 /* Passes a call on to the host `to`, a name or id; it has failed when this is negative. As an operation's run. */
 int links_ask(struct call *c, const char *to, int64_t deadline_ms);

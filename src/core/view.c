@@ -121,8 +121,8 @@ static void tell(struct core *core, const struct view_row *before, const struct 
 		announce(core, VIEW_EVENT_REMOVED, row);
 	else if (was && view_shown(before) != view_shown(row))
 		announce(core, VIEW_EVENT_STATE, row);
-	if ((!was && is) || strcmp(before->addresses, row->addresses))
-		links_place(core, &row->id, row->addresses);
+	if ((!was && is) || strcmp(before->addresses, row->addresses) || strcmp(before->name, row->name))
+		links_place(core, &row->id, row->name, row->addresses);
 	if (row->revision == before->revision)
 		return; /* only heard of again */
 	if (core->view->file)
@@ -422,7 +422,7 @@ static void put_all(void *data, struct buf *to)
 
 static void place(void *data, const struct view_row *row)
 {
-	links_place(data, &row->id, row->addresses);
+	links_place(data, &row->id, row->name, row->addresses);
 }
 
 static void drop_forgotten(struct view *v)

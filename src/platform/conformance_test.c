@@ -213,6 +213,15 @@ static void one_that_is_killed_is_lost_once_and_comes_back(void **state)
 	child_kill(&c);
 }
 
+static void one_that_was_never_met_is_called_as_the_core_calls_it(void **state)
+{
+	a = stand(0, 60000);
+	introduce_as(a, 2, "far-away", "127.0.0.1:1");
+	assert_int_equal(say(a, 2, 10), 0);
+	UNTIL(a->lost == 1);
+	assert_memory_equal(a->why, "far-away: ", 10);
+}
+
 static size_t taken(void)
 {
 #ifdef __SANITIZE_ADDRESS__
@@ -361,6 +370,7 @@ int main(int argc, char **argv)
 	    T(the_largest_go_among_the_small),
 	    T(nothing_is_lost_or_doubled_by_hanging_up),
 	    T(one_that_is_killed_is_lost_once_and_comes_back),
+	    T(one_that_was_never_met_is_called_as_the_core_calls_it),
 	    T(one_that_does_not_read_is_waited_for_by_nobody_else),
 	    T(one_that_stands_still_too_long_is_lost),
 	    T(what_is_pending_when_it_closes_still_leaves),

@@ -17,6 +17,12 @@ void host_init(struct host *h, const struct host_id *id)
 	snprintf(h->name, sizeof h->name, "host %.8s...", text);
 }
 
+void host_name(struct host *h, const char *name)
+{
+	if (*name)
+		snprintf(h->name, sizeof h->name, "%s", name);
+}
+
 /* --- the table --- */
 
 /* Ids are drawn at random: any eight of their bytes will do. */

@@ -21,7 +21,7 @@ struct backlog {
 
 struct host {
 	struct host_id id;
-	char name[64]; /* for people: from its hello, until then the begin of its id */
+	char name[64]; /* for people: from its hello or the core, until then the begin of its id */
 	struct pair pair;
 	struct backlog backlog;
 	bool asked;	/* somebody waits for room ... */
@@ -35,6 +35,8 @@ struct hosts {
 };
 
 void host_init(struct host *h, const struct host_id *id);
+/* As the core calls it; "": as it was. */
+void host_name(struct host *h, const char *name);
 
 struct host *hosts_find(const struct hosts *t, const struct host_id *id);
 /* 0 or -ENOMEM. */

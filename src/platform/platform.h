@@ -52,8 +52,9 @@ struct platform_type {
 	int (*open)(struct platform **ret, const struct platform_options *options, struct buf *why);
 	/* What is pending may still leave, for 1 s; no event comes any more. */
 	void (*close)(struct platform *p);
-	/* Where a host is reached, as the core learned it ("" forgets): HOST:PORT, several with a space between. */
-	void (*place)(struct platform *p, const struct host_id *host, const char *addresses);
+	/* Where a host is reached, as the core learned it ("" forgets): HOST:PORT, several with a space between; and its name,
+	 * for people ("": not known). */
+	void (*place)(struct platform *p, const struct host_id *host, const char *name, const char *addresses);
 	/* Queues one frame. -EHOSTUNREACH: it has no place; -ENOBUFS: it would make more than pending_most wait (when nothing
 	 * waits, any frame is taken). What goes wrong later comes as `lost`. */
 	int (*send)(struct platform *p, const struct host_id *to, const void *frame, size_t n);

@@ -340,10 +340,15 @@ static void stand_free(struct stand *s)
 	free(s);
 }
 
-static inline void introduce(struct stand *s, int number, const char *place)
+static inline void introduce_as(struct stand *s, int number, const char *name, const char *place)
 {
 	struct host_id id = id_of(number);
-	s->type->place(s->p, &id, place);
+	s->type->place(s->p, &id, name, place);
+}
+
+static inline void introduce(struct stand *s, int number, const char *place)
+{
+	introduce_as(s, number, "", place);
 }
 
 /* --- hosts that are processes of their own: they send back what they get --- */

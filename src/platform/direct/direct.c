@@ -63,11 +63,13 @@ static void direct_close(struct platform *p)
 	platform_unref(p);
 }
 
-static void direct_place(struct platform *p, const struct host_id *host, const char *addresses)
+static void direct_place(struct platform *p, const struct host_id *host, const char *name, const char *addresses)
 {
 	struct remote *r = *addresses ? remote_get(p, host) : remote_find(p, host);
-	if (r)
-		remote_place(r, addresses);
+	if (!r)
+		return;
+	host_name(&r->host, name);
+	remote_place(r, addresses);
 }
 
 static int direct_send(struct platform *p, const struct host_id *to, const void *frame, size_t n)

@@ -344,8 +344,11 @@ static void nats_close(struct platform *p)
 }
 
 /* The server knows where everybody is. */
-static void nats_place(struct platform *p, const struct host_id *host, const char *addresses)
+static void nats_place(struct platform *p, const struct host_id *host, const char *name, const char *addresses)
 {
+	struct remote *r = remote_get(p, host);
+	if (r)
+		host_name(&r->host, name);
 }
 
 static int nats_send(struct platform *p, const struct host_id *to, const void *frame, size_t n)
