@@ -437,6 +437,34 @@ def test_a_frame_in_pieces_is_a_frame(daemon):
     assert b"event channels" in said
 
 
+DAY = 86400000
+
+
+@pytest.mark.parametrize("deadline, says", [(DAY, END), (DAY + 1, ERROR), ((1 << 63) - 1, ERROR)])
+def test_a_deadline_is_at_most_a_day(daemon, deadline, says):
+    d = daemon()
+    route = b"\x82" + text("") + b"\x1b" + struct.pack(">Q", deadline)
+    message = b"\x82" + text("service") + b"\xa1" + text("query") + text("list")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(15)
+        s.connect(d.socket)
+        s.send(PREFACE + HELLO_FRAME + frame(QUERY, 7, route + message))
+        said = b""
+        while struct.pack(">BBHQ", says, 0, 0, 7) not in said:
+            said += s.recv(65536)
+    assert (b"a deadline is 0 to 86400000 ms, not %d" % deadline in said) == (says == ERROR)
+
+
+@pytest.mark.parametrize("deadline", [-1, DAY + 1, (1 << 63) - 1])
+def test_libvigia_says_so_before_it_asks(daemon, stranger, deadline, monkeypatch):
+    monkeypatch.setenv("DEADLINE_MS", str(deadline))
+    d = daemon()
+    _, err, code = stranger(d, "ask", "host.info")
+    assert code == 1 and f"a deadline is 0 to {DAY} ms, not {deadline}" in err
+    monkeypatch.setenv("DEADLINE_MS", str(DAY))
+    assert stranger(d, "ask", "host.info")[2] == 0
+
+
 def as_nobody(fn):
     """What fn returns, asked by another user."""
     here, there = os.pipe()

@@ -120,7 +120,7 @@ struct asked {
 	int64_t id;
 	bool one_way;
 	const char *to;	     /* a host's name or id; "": this one */
-	int64_t deadline_ms; /* 0: the operation's own */
+	int64_t deadline_ms; /* 0: the operation's own; refused beyond FRAME_DEADLINE_MAX_MS */
 	struct frame_caller caller; /* for whom; not given: for the asker itself */
 };
 

@@ -248,9 +248,20 @@ static const struct op *op_for(struct asker *a, const struct asked *asked, const
 	return here && (here->flags & OP_STREAMS) ? &elsewhere_streams : &elsewhere;
 }
 
+static bool deadline_ok(struct asker *a, const struct asked *asked)
+{
+	if (asked->deadline_ms >= 0 && asked->deadline_ms <= FRAME_DEADLINE_MAX_MS)
+		return true;
+	refuse(a, asked, "bad-argument", "a deadline is 0 to %d ms, not %lld", FRAME_DEADLINE_MAX_MS,
+	    (long long)asked->deadline_ms);
+	return false;
+}
+
 static struct call *begin(struct asker *a, const struct asked *asked, struct msg *query)
 {
 	const struct op *op = op_for(a, asked, query);
+	if (!deadline_ok(a, asked))
+		return NULL;
 	if (!op) {
 		refuse_unknown(a, asked, query->name, msg_get(query, "query", ""));
 		return NULL;

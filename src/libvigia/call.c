@@ -151,10 +151,11 @@ static const struct ask_type call_type = {on_answer, on_over};
 int64_t vigia_ask(struct vigia *v, const char *host, struct vigia_message *take_query, int64_t deadline_ms,
     const struct vigia_asked *asked)
 {
-	struct ask *a = take_query ? ask_new(v, &call_type, deadline_ms) : NULL;
+	bool in_range = deadline_ms >= 0 && deadline_ms <= FRAME_DEADLINE_MAX_MS;
+	struct ask *a = take_query && in_range ? ask_new(v, &call_type, deadline_ms) : NULL;
 	if (!a) {
 		msg_free(in(take_query));
-		return -ENOMEM;
+		return in_range ? -ENOMEM : -ERANGE;
 	}
 	a->asked = *asked;
 	int r = ask_send(v, a, 0, host, in(take_query), deadline_ms);
@@ -212,6 +213,9 @@ int vigia_call(struct vigia *v, const char *host, struct vigia_message *take_que
 	struct waiting w = {.fn = fn, .data = data, .error = ret_error};
 	struct vigia_asked asked = {on_waited, on_waited_over, &w};
 	int64_t number = vigia_ask(v, host, take_query, deadline_ms, &asked);
+	if (number == -ERANGE)
+		return say(ret_error, -ERANGE, "", "a deadline is 0 to %d ms, not %lld", FRAME_DEADLINE_MAX_MS,
+		    (long long)deadline_ms);
 	if (number < 0)
 		return say(ret_error, (int)number, "", "%s", v->error ? v->why.text : strerror((int)-number));
 	while (!w.over) {

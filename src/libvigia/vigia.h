@@ -74,8 +74,8 @@ const char *vigia_field(const struct vigia_message *m, size_t i);
 /* An answer, borrowed for the callback. Non-zero: no more are wanted; vigia_call() returns it. */
 typedef int vigia_answer_fn(void *data, const struct vigia_message *answer);
 
-/* Asks and waits. host: a name or id, NULL or "": the daemon's own. deadline_ms: 0: 10 s. fn, which may be NULL, gets each
- * answer. Takes the query. 0, what fn returned, or negative errno. */
+/* Asks and waits. host: a name or id, NULL or "": the daemon's own. deadline_ms: at most a day (else -ERANGE), 0: 10 s. fn,
+ * which may be NULL, gets each answer. Takes the query. 0, what fn returned, or negative errno. */
 int vigia_call(struct vigia *v, const char *host, struct vigia_message *take_query, int64_t deadline_ms,
     vigia_answer_fn *fn, void *data, struct vigia_error *ret_error);
 

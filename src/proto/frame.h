@@ -78,9 +78,11 @@ struct frame_caller {
 	bool given;
 };
 
+enum { FRAME_DEADLINE_MAX_MS = 86400000 };
+
 struct frame_route {
 	char to[64]; /* "": the daemon that is asked */
-	int64_t deadline_ms;
+	int64_t deadline_ms; /* from 0; a daemon refuses a query with more than FRAME_DEADLINE_MAX_MS */
 	struct frame_caller caller;
 };
 

@@ -99,7 +99,8 @@ static int ask(struct vigia *v, char **argv)
 		*value++ = '\0';
 		vigia_set_text(q, *a, value);
 	}
-	int r = vigia_call(v, NULL, q, 0, on_answer, NULL, &error);
+	const char *deadline_ms = getenv("DEADLINE_MS");
+	int r = vigia_call(v, NULL, q, deadline_ms ? atoll(deadline_ms) : 0, on_answer, NULL, &error);
 	return r ? complain("ask", r, &error) : 0;
 }
 
