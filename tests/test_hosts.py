@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several hosts, each a daemon: they have one view, and ask each other directly, whether a master lives or not."""
+import base64
 import json
 import re
 import signal
 import socket
+import struct
 import time
 
 import pytest
 
 from cluster import wait_for
+from test_operations import EVENT, HELLO_FRAME, LOST, PREFACE, QUERY, frame, text
 
 
 def free_port():
@@ -139,3 +142,50 @@ def test_a_host_that_stands_still_ends_calls_at_their_deadline(hosts):
     finally:
         h["h3"].kill(signal.SIGCONT)
     assert operations(h["h2"], "host.info", "at=h3")
+
+
+class Subscriber:
+    """Of a channel of another host, in frames."""
+
+    def __init__(self, d, to, channel):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(20)
+        self.s.connect(d.socket)
+        fields = {"query": "subscribe", "channel": channel}
+        route, message = b"\x81" + text(to), b"\x82" + text("channel") + bytes([0xa0 + len(fields)])
+        message += b"".join(text(k) + text(v) for k, v in fields.items())
+        self.s.sendall(PREFACE + HELLO_FRAME + frame(QUERY, 1, route + message))
+        self.bytes, self.events, self.lost = b"", 0, 0
+        self.next_frame()  # hello
+        self.next_frame()  # the subscription
+
+    def next_frame(self):
+        while len(self.bytes) < 16 or len(self.bytes) < 16 + int.from_bytes(self.bytes[:4]):
+            more = self.s.recv(1 << 20)
+            assert more, "the connection is closed"
+            self.bytes += more
+        size, kind = struct.unpack(">IB", self.bytes[:5])
+        payload, self.bytes = self.bytes[16:16 + size], self.bytes[16 + size:]
+        self.events += kind == EVENT
+        self.lost += int.from_bytes(payload[:8]) if kind == LOST else 0
+
+    def read_until(self, sequence):
+        while self.events + self.lost < sequence:
+            self.next_frame()
+
+
+def test_who_lags_behind_another_host_is_told_though_nothing_more_comes(hosts):
+    h = hosts(2)
+    n, size = 2000, 2500  # more than may wait
+    h["h1"].vigia("channel.create", "news", "public=yes")
+    slow, quick = (Subscriber(h["h2"], "h1", "news") for _ in range(2))
+    with h["h1"].client() as c:
+        data = base64.b64encode(bytes(size)).decode()
+        for i in range(n):
+            c.ask("channel", "put", channel="news", tag=1, data=data).all()
+            quick.read_until(i + 1)
+    assert quick.lost == 0
+    slow.read_until(n)
+    assert slow.lost > 0 and slow.events > 10
+    slow.s.close()
+    quick.s.close()

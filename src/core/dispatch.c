@@ -228,9 +228,10 @@ static void refuse_unknown(struct asker *a, const struct asked *asked, const cha
 }
 
 /* What another host is asked: that one checks it. */
-static const struct op elsewhere = {.noun = "a query", .verb = "of another host", .roles = ROLE_CLIENT, .over = relay_over};
+static const struct op elsewhere = {.noun = "a query", .verb = "of another host", .roles = ROLE_CLIENT,
+    .more = relay_more, .over = relay_over};
 static const struct op elsewhere_streams = {.noun = "a query", .verb = "of another host", .roles = ROLE_CLIENT,
-    .flags = OP_STREAMS, .over = relay_over};
+    .flags = OP_STREAMS, .more = relay_more, .over = relay_over};
 
 static bool is_here(const struct core *core, const char *to)
 {

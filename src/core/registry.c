@@ -195,7 +195,7 @@ static int read_fields(struct call *c, const struct msg *m, struct op *op)
 static int read_op(struct call *c, const struct msg *m, struct registered *r, struct op *op)
 {
 	*op = (struct op){.noun = r->service.name, .verb = msg_get(m, "name", ""), .doc = msg_get(m, "doc", ""),
-	    .roles = ROLE_CLIENT, .run = run_registered, .over = relay_over, .owner = r};
+	    .roles = ROLE_CLIENT, .run = run_registered, .more = relay_more, .over = relay_over, .owner = r};
 	op->flags = (msg_get_flag(m, "changes") ? OP_ACTS : 0u) | (msg_get_flag(m, "streams") ? OP_STREAMS : 0u);
 	if (!chars_are_name(op->verb, strlen(op->verb)) || strchr(op->verb, '.'))
 		return call_fail(c, "bad-argument", "service.register: an operation can't be named \"%.60s\"", op->verb);

@@ -13,7 +13,8 @@ struct relayed {
 	struct call *call;
 	uint64_t number; /* slot, and a count above it: an answer to who had the slot before is none */
 	size_t next_vacant;
-	uint64_t lost;	 /* events that the asker did not read in time, not yet told */
+	uint64_t lost;	 /* events that the asker did not read in time, not yet told ... */
+	uint64_t before; /* ... and the sequence before which they were */
 	uv_timer_t *deadline;
 	bool answered;
 };
@@ -158,18 +159,35 @@ static uint64_t sequence_of(const struct frame *f)
 	return frame_get_event(f, &event) ? 0 : event.sequence;
 }
 
+/* As much waits as may; what is lost meanwhile is told once that has left, whether more comes or not. */
+static bool lags(struct relayed *e, uint64_t lost, uint64_t before)
+{
+	struct call *c = e->call;
+	size_t most = c->core->limits.pending < LAGS ? c->core->limits.pending : LAGS;
+	if (call_pending(c) <= most)
+		return false;
+	e->lost += lost;
+	e->before = before;
+	c->more = true;
+	return true;
+}
+
+static void put_lost(struct relayed *e, struct buf *out)
+{
+	if (e->lost)
+		frame_put_lost(out, (uint64_t)e->call->id, e->lost, e->before);
+	e->lost = 0;
+}
+
 static int pass_event(struct relayed *e, const struct frame *f)
 {
 	struct call *c = e->call;
 	struct buf *out = &c->core->passing;
-	if (call_pending(c) > LAGS) {
-		e->lost++;
+	if (lags(e, 1, sequence_of(f) + 1))
 		return 0;
-	}
 	buf_clear(out);
-	if (e->lost)
-		frame_put_lost(out, (uint64_t)c->id, e->lost, sequence_of(f));
-	e->lost = 0;
+	e->before = sequence_of(f);
+	put_lost(e, out);
 	frame_put(out, f->kind, 0, (uint64_t)c->id, f->payload, f->n);
 	c->asker->type->frames(c, out);
 	return 0;
@@ -182,9 +200,9 @@ static int pass_loss(struct relayed *e, const struct frame *f)
 	uint64_t lost, before;
 	if (frame_get_lost(f, &lost, &before))
 		return -EPROTO;
-	e->lost += lost;
-	if (call_pending(c) > LAGS)
+	if (lags(e, lost, before))
 		return 0;
+	e->lost += lost;
 	buf_clear(out);
 	frame_put_lost(out, (uint64_t)c->id, e->lost, before);
 	e->lost = 0;
@@ -216,8 +234,17 @@ static void tell_lost(struct relayed *e)
 	if (!e->lost)
 		return;
 	buf_clear(out);
-	frame_put_lost(out, (uint64_t)e->call->id, e->lost, UINT64_MAX);
+	put_lost(e, out);
 	e->call->asker->type->frames(e->call, out);
+}
+
+/* What waited has left. */
+int relay_more(struct call *c)
+{
+	struct relayed *e = c->state;
+	if (e->call)
+		tell_lost(e);
+	return CALL_LATER;
 }
 
 static int pass_end(struct relayed *e, const struct frame *f)

@@ -28,8 +28,9 @@ void relay_init(struct relay *r, struct core *core, int (*send)(struct relay *r,
 void relay_fail(struct relay *r, const void *owner, const char *code, const char *text);
 void relay_release(struct relay *r, const char *code, const char *text);
 
-/* As an operation's run and over. deadline_ms 0: RELAY_DEADLINE_MS. What `send` says is wrong: "unreachable". */
+/* As an operation's run, more and over. deadline_ms 0: RELAY_DEADLINE_MS. What `send` says is wrong: "unreachable". */
 int relay_run(struct relay *r, struct call *c, int64_t deadline_ms);
+int relay_more(struct call *c);
 void relay_over(struct call *c);
 /* A frame that came back. 0, or -EPROTO: it belongs to nothing that was asked. */
 int relay_take(struct relay *r, const struct frame *f);
