@@ -37,7 +37,8 @@ const struct conf_option conf_options[] = {
 	    "and register as a node. For closed networks only."},
 	{CONF_TOP, "services", CONF_SERVICES, "all", 0, 0, AT(services),
 	    "The services of this host beside the core's own (hosts, services, channels): health, process, lease, or all. "
-	    "What is left out costs nothing and can't be asked here; a program may offer another one under its name. "
+	    "What is left out costs nothing and can't be asked here; a program may offer another one under its name. Without "
+	    "health nothing is measured, there is no node or master, and no other host is heard of. "
 	    "May be empty: {}. A change takes a restart."},
 	{CONF_TOP, "default_monitors", CONF_BOOL, "true", 0, 0, AT(default_monitors),
 	    "Whether host, fs and temperature run without being named. One alone is left out by monitor NAME { enabled = false }."},

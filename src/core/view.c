@@ -355,7 +355,7 @@ static int run_info(struct call *c)
 static const struct op_field row_fields[] = {
     {"name", OP_NAME, "the host's"},
     {"id", OP_TEXT, "the host's, for ever"},
-    {"state", OP_TEXT, "up, down, left or removed"},
+    {"state", OP_TEXT, "up, down, left, removed, or unknown: it was up when this daemon ended"},
     {"addresses", OP_TEXT, "where its daemon can be dialled"},
     {"revision", OP_TIME, "of what is known of it: the latest is believed"},
     {NULL},
