@@ -54,7 +54,7 @@ def test_what_is_left_out_costs_nothing(daemon):
     wait_for(lambda: "vigia-helper" in processes_of(whole), 10, "the helper")
     wait_for(lambda: os.path.exists(f"{whole.state}/history.db"), 10, "the history")
     assert not {"vigia-helper", "host"} & processes_of(d)
-    assert sorted(os.listdir(d.state)) == ["id", "view", "vigiad.pid", "vigiad.sock"]
+    wait_for(lambda: sorted(os.listdir(d.state)) == ["id", "view", "vigiad.pid", "vigiad.sock"], 10, "its files, and no more")
 
 
 @pytest.mark.parametrize("words, service", [
