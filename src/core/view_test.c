@@ -411,6 +411,7 @@ static void a_full_disk_is_told_and_nothing_is_lost_when_there_is_room_again(voi
 
 static void change_until_killed(unsigned to_parent)
 {
+	bool told = false;
 	start();
 	for (unsigned n = 1;; n++) {
 		take(n % 500 + 1, VIEW_DOWN, now_ns());
@@ -418,7 +419,10 @@ static void change_until_killed(unsigned to_parent)
 			see(n % 500 + 1, VIEW_REMOVED);
 		if (n % 10 == 0)
 			uv_run(&loop, UV_RUN_NOWAIT);
-		if (n == 100 && write((int)to_parent, "x", 1) != 1)
+		if (n % 100 || told || file_size() < 1000)
+			continue;
+		told = true;
+		if (write((int)to_parent, "x", 1) != 1)
 			_exit(1);
 	}
 }
