@@ -91,8 +91,8 @@ def test_nodes_and_monitors_are_told_who_is_not_there(daemon):
 
 
 @pytest.mark.parametrize("line, says", [
-    ('services = {health,\n "proces"}', ':3: services: found "proces", expected lease, process, health, or all'),
-    ("services = {host}", ':2: services: found "host", expected lease, process, health, or all'),
+    ('services = {health,\n "proces"}', ':3: services: found "proces", expected lease, process, health, all, or the NAME of'),
+    ("services = {host}", ':2: services: found "host", expected lease, process, health, all, or the NAME of'),
     ("services = {lease, lease}", ':2: services: found "lease", expected each service once'),
 ])
 def test_a_name_that_is_none_is_told_with_its_place(daemon, line, says):

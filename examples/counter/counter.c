@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A service in 30 lines: a number that everybody may read, and add to. docs/libvigia.md builds and runs it. */
-#include <stdio.h>
+/* A service in 30 lines: a number that everybody may read, and add to. docs/libvigia.md builds and runs it, as a program and as
+ * a module of the daemon. */
 #include <vigia/vigia.h>
 
 static int answer_value(struct vigia_called *c, int64_t value)
@@ -36,16 +36,6 @@ static const struct vigia_operation operations[] = {
 
 static const struct vigia_service counter = {"counter", "a number for everybody", operations};
 
-int main(void)
-{
-	struct vigia *v;
-	struct vigia_error error = {0};
-	int64_t value = 0;
-	int r = vigia_open(&v, NULL, &error);
-	if (!r)
-		r = vigia_serve(v, &counter, &value, &error);
-	while (r >= 0)
-		r = vigia_wait(v, -1);
-	fprintf(stderr, "counter: %s\n", error.text);
-	return 1;
-}
+static int64_t number;
+
+VIGIA_OFFER(counter, &number)

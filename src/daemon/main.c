@@ -655,6 +655,8 @@ static int run(const char *file)
 	services_choose(&d.services, d.conf, &daemon_service);
 	d.has_health = services_have(&d.services, &health_service);
 	r = prepare_places(&why);
+	if (!r)
+		r = services_load(&d.services, d.conf, &why);
 	if (r)
 		return die("can't start", &why, r);
 	r = open_helpers(&why);

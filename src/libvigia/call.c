@@ -5,118 +5,6 @@
 
 #include "libvigia/connection.h"
 
-/* A struct vigia_message is a struct msg, seen from outside. */
-static struct msg *in(struct vigia_message *m)
-{
-	return (struct msg *)m;
-}
-
-static const struct msg *in_const(const struct vigia_message *m)
-{
-	return (const struct msg *)m;
-}
-
-static const struct vigia_message *out(const struct msg *m)
-{
-	return (const struct vigia_message *)m;
-}
-
-/* --- messages --- */
-
-struct vigia_message *vigia_query(const char *operation)
-{
-	char noun[64];
-	const char *dot = strchr(operation, '.');
-	if (!dot || dot == operation || (size_t)(dot - operation) >= sizeof noun)
-		return NULL;
-	memcpy(noun, operation, (size_t)(dot - operation));
-	noun[dot - operation] = '\0';
-	struct msg *m = msg_new(noun);
-	if (m)
-		msg_set(m, "query", dot + 1);
-	return (struct vigia_message *)m;
-}
-
-void vigia_query_free(struct vigia_message *m)
-{
-	msg_free(in(m));
-}
-
-void vigia_set_text(struct vigia_message *m, const char *argument, const char *text)
-{
-	msg_set(in(m), argument, text);
-}
-
-void vigia_set_int(struct vigia_message *m, const char *argument, int64_t number)
-{
-	msg_set_int(in(m), argument, number);
-}
-
-void vigia_set_flag(struct vigia_message *m, const char *argument, bool flag)
-{
-	msg_set_flag(in(m), argument, flag);
-}
-
-void vigia_set_bytes(struct vigia_message *m, const char *argument, const void *bytes, size_t n)
-{
-	msg_set_bytes(in(m), argument, bytes, n);
-}
-
-void vigia_add_word(struct vigia_message *m, const char *argument, const char *word)
-{
-	msg_text(msg_child(in(m), argument), word, strlen(word));
-}
-
-const char *vigia_name(const struct vigia_message *m)
-{
-	return in_const(m)->name;
-}
-
-const char *vigia_text(const struct vigia_message *m)
-{
-	return in_const(m)->text;
-}
-
-const char *vigia_get_text(const struct vigia_message *m, const char *field, const char *fallback)
-{
-	return msg_get(in_const(m), field, fallback);
-}
-
-int64_t vigia_get_int(const struct vigia_message *m, const char *field, int64_t fallback)
-{
-	int64_t n;
-	return msg_get_int(in_const(m), field, &n) ? fallback : n;
-}
-
-bool vigia_get_flag(const struct vigia_message *m, const char *field)
-{
-	return msg_get_flag(in_const(m), field);
-}
-
-const void *vigia_get_bytes(const struct vigia_message *m, const char *field, size_t *ret_n)
-{
-	const uint8_t *bytes;
-	return msg_get_bytes(in_const(m), field, &bytes, ret_n) ? NULL : bytes;
-}
-
-const struct vigia_message *vigia_first(const struct vigia_message *m)
-{
-	return out(in_const(m)->children);
-}
-
-const struct vigia_message *vigia_next(const struct vigia_message *m)
-{
-	return out(in_const(m)->next);
-}
-
-const char *vigia_field(const struct vigia_message *m, size_t i)
-{
-	const struct msg_field *f = in_const(m)->fields;
-	while (f && i--)
-		f = f->next;
-	return f ? f->name : NULL;
-}
-
 /* --- calls --- */
 
 static void cancel(struct vigia *v, struct ask *a)
@@ -133,7 +21,7 @@ static int on_answer(struct vigia *v, struct ask *a, const struct frame *f)
 	int r = f->kind == FRAME_ANSWER || f->kind == FRAME_PARTIAL ? frame_get_msg(f, &m, &why) : -EPROTO;
 	if (r)
 		return r;
-	bool enough = a->asked.answer && a->asked.answer(a->asked.data, out(m));
+	bool enough = a->asked.answer && a->asked.answer(a->asked.data, (const struct vigia_message *)m);
 	msg_free(m);
 	if (enough && ask_find(v, number) == a)
 		cancel(v, a);
@@ -154,11 +42,11 @@ int64_t vigia_ask(struct vigia *v, const char *host, struct vigia_message *take_
 	bool in_range = deadline_ms >= 0 && deadline_ms <= FRAME_DEADLINE_MAX_MS;
 	struct ask *a = take_query && in_range ? ask_new(v, &call_type, deadline_ms) : NULL;
 	if (!a) {
-		msg_free(in(take_query));
+		msg_free((struct msg *)(take_query));
 		return in_range ? -ENOMEM : -ERANGE;
 	}
 	a->asked = *asked;
-	int r = ask_send(v, a, 0, host, in(take_query), deadline_ms);
+	int r = ask_send(v, a, 0, host, (struct msg *)(take_query), deadline_ms);
 	int64_t number = (int64_t)a->number;
 	if (r)
 		ask_forget(v, a);
@@ -169,7 +57,7 @@ int vigia_tell(struct vigia *v, const char *host, struct vigia_message *take_que
 {
 	if (!take_query)
 		return -ENOMEM;
-	int r = ask_send(v, NULL, FRAME_ONE_WAY, host, in(take_query), 0);
+	int r = ask_send(v, NULL, FRAME_ONE_WAY, host, (struct msg *)(take_query), 0);
 	return r ? r : flush_out(v);
 }
 

@@ -4,7 +4,7 @@
  *
  * A struct vigia is a connection to one daemon, which passes on what is meant for others. The rules:
  * - Threads: one at a time may use a struct vigia; different ones may be used at once. Nothing here is global.
- * - Nothing here aborts, prints, exits, takes signals or starts a process.
+ * - Nothing here aborts, prints, exits, takes signals or starts a process; vigia_offer(), a whole program, prints.
  * - Errors are negative errno; results are untouched then, and *ret_error (may be NULL) says more, for people.
  *   -EREMOTEIO: the daemon answered with an error, ret_error->code is its kind (docs/hmon.md, "Errors").
  *   -EPIPE: the connection is gone; only vigia_close() is left. -ETIMEDOUT: not within the deadline.
@@ -141,6 +141,10 @@ int64_t vigia_subscribe(struct vigia *v, const char *host, const char *key, uint
  * A const table, as a service inside the daemon has: what can be asked, its arguments and their types. The daemon checks them
  * and who may ask, tells `vigia help` of them, and hands on only what is in order. All on its host (and, where it may, others)
  * can then call it as any other.
+ *
+ * The same source builds as a program of its own, and with -DVIGIA_MODULE as a module that the daemon loads (`services` in
+ * vigia.conf): VIGIA_OFFER() is the last line of either. What a module may use is all of "messages" and what follows here but
+ * vigia_serve(); and it may not wait: while one of its functions runs, nothing else in the daemon does.
  */
 
 enum vigia_type { VIGIA_NAME, VIGIA_PATTERN, VIGIA_TEXT, VIGIA_INTEGER, VIGIA_DURATION, VIGIA_TIME, VIGIA_FLAG, VIGIA_BYTES, VIGIA_WORDS,
@@ -192,7 +196,29 @@ struct vigia_service {
 /* Offers it from now on, as long as v is open. Waits until the daemon has taken it. The table and data must live as long. */
 int vigia_serve(struct vigia *v, const struct vigia_service *service, void *data, struct vigia_error *ret_error);
 
-/* The service's data, as given to vigia_serve(). */
+/* A main() of its own for a program that does nothing else: offers it until the daemon is gone. Returns what to exit with,
+ * having said why on standard error. */
+int vigia_offer(const struct vigia_service *service, void *data);
+
+struct vigia_module {
+	unsigned size; /* of a struct vigia_operation: which header it was built with */
+	const struct vigia_service *service;
+	void *data;
+};
+
+#ifdef VIGIA_MODULE
+#define VIGIA_OFFER(service, data)                                                                           \
+	extern const struct vigia_module vigia_module;                                                         \
+	const struct vigia_module vigia_module = {sizeof(struct vigia_operation), &(service), (data)};
+#else
+#define VIGIA_OFFER(service, data)                                                                           \
+	int main(void)                                                                                         \
+	{                                                                                                      \
+		return vigia_offer(&(service), (data));                                                        \
+	}
+#endif
+
+/* The service's data, as given to vigia_serve() or VIGIA_OFFER(). */
 void *vigia_called_data(const struct vigia_called *c);
 /* Room for what the operation keeps of this call, NULL at first. */
 void **vigia_called_state(struct vigia_called *c);

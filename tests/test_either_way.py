@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One source, a service either way: a program of its own, and a module that the daemon has loaded."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from cluster import PREFIX, Daemon, wait_for
+from hmon_peer import HmonError
+from test_operations import LIB, TREE, build, counter_program, operations  # noqa: F401
+
+CONF = "listen = {}\nmonitor host { enabled = false }\ndefault_monitors = false\n"
+
+
+def build_module(source, to):
+    subprocess.run(["gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-DVIGIA_MODULE", f"-I{PREFIX}/include", "-o", to,
+                    os.path.join(TREE, source)], check=True)
+
+
+def modules_of(place):
+    """Where a daemon with its places there looks for modules of its user's."""
+    services = place / "n1/vigia/services"
+    services.mkdir(parents=True)
+    for d in (place / "n1", place / "n1/vigia"):
+        d.chmod(0o700)
+    return services
+
+
+@pytest.fixture(scope="session")
+def module(tmp_path_factory):
+    to = tmp_path_factory.mktemp("module") / "service-counter.so"
+    build_module("examples/counter/counter.c", to)
+    return to
+
+
+@pytest.fixture(params=["program", "module"])
+def served(request, daemon, tmp_path, module, counter_program):  # noqa: F811
+    if request.param == "module":
+        (modules_of(tmp_path) / module.name).symlink_to(module)
+        yield daemon(CONF + "services = {all, counter}\n")
+        return
+    d = daemon(CONF)
+    p = subprocess.Popen([counter_program], env=dict(d.env(), LD_LIBRARY_PATH=LIB), stderr=subprocess.DEVNULL)
+    wait_for(lambda: operations(d, "service.list", "counter"), 5, "its service")
+    yield d
+    p.kill()
+    p.wait()
+
+
+def test_it_answers_and_keeps_its_state(served):
+    assert operations(served, "counter.get") == [{"value": "0"}]
+    with served.client() as a, served.client() as b:
+        assert a.ask("counter", "add", by=5).all().one().get("value") == "5"
+        assert b.ask("counter", "add").all().one().get("value") == "6", "several share it"
+    assert operations(served, "counter.get", "at=n1") == [{"value": "6"}]
+
+
+@pytest.mark.parametrize("words, says", [
+    (["counter.add", "by=x"], 'counter.add: by must be a whole number from 0, not "x"'),
+    (["counter.add", "by=9223372036854775807"], "9223372036854775807 more is more than it holds"),
+    (["counter.take"], 'no operation "counter.take"'),
+])
+def test_what_is_wrong_is_said_alike(served, words, says):
+    served.vigia("counter.add", "1")
+    p = served.vigia(*words, check=False)
+    assert p.returncode in (1, 2) and says in p.stderr
+
+
+def test_it_is_described_alike(served):
+    assert "usage: vigia counter.add [by]\n\n  makes it larger\n" in served.vigia("help", "counter.add").stdout
+    assert "vigia_counter_add_query" in served.vigia("stubs", "c", "counter").stdout
+    (listed,) = operations(served, "service.list", "counter")
+    assert listed["doc"] == "a number for everybody"
+
+
+# --- modules that are none ---
+
+def refused(tmp_path, conf):
+    d = Daemon(str(tmp_path), CONF + conf)
+    d.start(wait=False)
+    try:
+        assert d.process.wait(10) == 1
+    finally:
+        d.stop()
+    return d.read_log()
+
+
+@pytest.mark.parametrize("source, says", [
+    ("int nothing;", "is no service's module"),
+    ("#include <vigia/vigia.h>\nstatic const struct vigia_operation none[] = {{0}};\n"
+     "static const struct vigia_service other = {\"other\", \"x\", none};\nVIGIA_OFFER(other, 0)", "is of the service other"),
+    ("#include <vigia/vigia.h>\nint main(void) { struct vigia *v; return vigia_open(&v, 0, 0); }",
+     "can't be loaded: .*undefined symbol: vigia_open"),
+])
+def test_a_module_that_is_none_is_refused_with_words(tmp_path, source, says):
+    (tmp_path / "s.c").write_text(source)
+    build_module(str(tmp_path / "s.c"), modules_of(tmp_path) / "service-counter.so")
+    assert re.search(says, refused(tmp_path, "services = {counter}\n"))
+
+
+def test_a_service_that_nobody_knows_is_an_error_of_the_configuration(tmp_path):
+    log = refused(tmp_path, "services = {nothing}\n")
+    assert 'services: found "nothing", expected ' in log and "or the NAME of a service-NAME.so in " in log
