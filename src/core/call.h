@@ -98,6 +98,7 @@ struct call {
 	void *state;
 	struct frame_caller caller; /* who it is for, as his own kernel said */
 	bool more, one_way;
+	int64_t deadline_ms; /* as it was asked; 0: the operation's own */
 	struct msg *msg;
 	struct call *next;
 };

@@ -122,7 +122,7 @@ static struct registered *find(const struct core *core, const char *name)
 static int run_registered(struct call *c)
 {
 	struct registered *r = c->op->owner;
-	return relay_run(r->call->peer->relay, c, 0);
+	return relay_run(r->call->peer->relay, c, c->deadline_ms);
 }
 
 /* --- reading a description --- */
