@@ -21,9 +21,10 @@ struct channel {
 	char key[];
 };
 
-/* What takes its turn: an event, how far a chain is, or both. */
+/* What takes its turn: an event or a loss, how far a chain is, or both. */
 struct turn {
 	const struct frame_event *event;
+	uint64_t lost;
 	const struct channel_id *from; /* NULL: not through a chain */
 	uint64_t reached;	       /* of `from` */
 };
@@ -116,7 +117,11 @@ static void reach(struct channel *c, const struct turn *t)
 
 static int take_turn(struct channel *c, const struct turn *t, int64_t wall_ns)
 {
-	int r = t->event ? channel_log_append(&c->log, t->event, wall_ns) : 0;
+	int r = 0;
+	if (t->event)
+		r = channel_log_append(&c->log, t->event, wall_ns);
+	else if (t->lost)
+		r = channel_log_gap(&c->log, t->lost);
 	if (!r && t->from)
 		reach(c, t);
 	return r;
@@ -157,7 +162,7 @@ static struct held *held_new(const struct turn *t)
 	struct held *h = malloc(sizeof *h + n);
 	if (!h)
 		return NULL;
-	*h = (struct held){.turn.reached = t->reached};
+	*h = (struct held){.turn = {.lost = t->lost, .reached = t->reached}};
 	if (t->from) {
 		h->from = *t->from;
 		h->turn.from = &h->from;
@@ -344,6 +349,21 @@ int channel_put_chained(struct channel *c, const struct channel_id *from, const 
 	r = offer(c, source_of(from), &t, wall_ns, mono_ns);
 	if (r >= 0)
 		u->received = e->sequence;
+	return r;
+}
+
+int channel_lost_chained(struct channel *c, const struct channel_id *from, uint64_t lost, uint64_t sequence,
+    int64_t wall_ns, int64_t mono_ns)
+{
+	struct upstream *u = chained(c, from);
+	struct turn t = {.lost = lost, .from = from, .reached = sequence};
+	if (!u)
+		return -ENOENT;
+	if (sequence <= u->received || lost > sequence - u->received)
+		return -EPROTO;
+	int r = offer(c, source_of(from), &t, wall_ns, mono_ns);
+	if (r >= 0)
+		u->received = sequence;
 	return r;
 }
 

@@ -86,6 +86,10 @@ bool channel_upstream_position(const struct channel *c, const struct channel_id 
  * not after what came before. */
 int channel_put_chained(struct channel *c, const struct channel_id *from, const struct frame_event *e,
     int64_t wall_ns, int64_t mono_ns);
+/* Up to `sequence`, `lost` events of `from` will never come. They take as many sequences of this channel, so that its own
+ * readers are told exactly, in its order. Results as channel_put_chained(); -EPROTO: also if so many can't be. */
+int channel_lost_chained(struct channel *c, const struct channel_id *from, uint64_t lost, uint64_t sequence,
+    int64_t wall_ns, int64_t mono_ns);
 /* Everything of `from` up to `sequence` has come, or never will. */
 void channel_reached(
     struct channel *c, const struct channel_id *from, uint64_t sequence, int64_t wall_ns, int64_t mono_ns);
@@ -108,7 +112,8 @@ void channel_reader_free(struct channel_reader *r);
 /* Puts whole frames with this number, a loss before what comes after it, until `most` bytes are exceeded or
  * it has read everything. Returns whether there is more. Without memory for `out` it stays where it is. */
 bool channel_read(struct channel_reader *r, struct buf *out, uint64_t number, size_t most);
-/* Events that it lost so far, told or not yet. */
+/* Events that it lost so far, told or not yet, without those that its channel lost before (channel_lost_chained()) and
+ * that it was in time to be told of. */
 uint64_t channel_reader_lost(const struct channel_reader *r);
 /* The last sequence it is past, but not past a loss that it has not been told: what to give as `after` to go
  * on from there. */

@@ -234,6 +234,71 @@ static void a_loss_or_a_note_of_progress_ends_the_waiting(void **state)
 	leave(&c);
 }
 
+static int lose(struct channel *c, unsigned from, uint64_t lost, uint64_t sequence)
+{
+	struct channel_id f = id_of(from);
+	return channel_lost_chained(c, &f, lost, sequence, 0, 0);
+}
+
+static void a_loss_takes_as_many_places_and_is_told_to_all(void **state)
+{
+	struct place c = place_of(C);
+	struct channel_place masked = {.mask = 4};
+	struct channel_reader *other = channel_reader_new(c.c, &masked, wake_nobody, NULL);
+	add(c.c, A, A, true, 0);
+	come(c.c, A, 1, "a");
+	assert_int_equal(lose(c.c, A, 3, 4), 1);
+	come(c.c, A, 5, "a");
+	assert_string_equal(read_all(c.r), "1a 3 lost before 5 5a");
+	assert_string_equal(read_all(other), "3 lost before 5");
+	assert_int_equal(position(c.c, A), 5);
+	channel_reader_free(other);
+	leave(&c);
+}
+
+static void who_begins_within_a_loss_is_told_the_rest(void **state)
+{
+	static const char *const seen[] = {"3 lost before 4 4a", "2 lost before 4 4a", "1 lost before 4 4a", "4a", ""};
+	struct place c = place_of(C);
+	add(c.c, A, A, true, 0);
+	lose(c.c, A, 3, 3);
+	come(c.c, A, 4, "a");
+	for (uint64_t after = 0; after < 5; after++) {
+		struct channel_place place = {.mask = EVERYTHING, .after = after};
+		struct channel_reader *r = channel_reader_new(c.c, &place, wake_nobody, NULL);
+		assert_string_equal(read_all(r), seen[after]);
+		channel_reader_free(r);
+	}
+	leave(&c);
+}
+
+static void a_loss_keeps_its_place_behind_what_waits(void **state)
+{
+	struct place c = place_of(C);
+	add(c.c, A, A, true, 0);
+	add(c.c, B, B, true, 0);
+	assert_int_equal(come_with(c.c, A, 1, "a", B, 1), 0);
+	assert_int_equal(lose(c.c, A, 2, 3), 0);
+	assert_int_equal(come(c.c, A, 4, "a"), 0);
+	come(c.c, B, 1, "b");
+	assert_string_equal(read_all(c.r), "1b 2a 2 lost before 5 5a");
+	leave(&c);
+}
+
+static void more_than_there_was_can_not_be_lost(void **state)
+{
+	struct place c = place_of(C);
+	add(c.c, A, A, true, 4);
+	assert_int_equal(lose(c.c, B, 1, 9), -ENOENT);
+	assert_int_equal(lose(c.c, A, 1, 4), -EPROTO);
+	assert_int_equal(lose(c.c, A, 3, 6), -EPROTO);
+	assert_int_equal(lose(c.c, A, 2, 6), 1);
+	assert_int_equal(lose(c.c, A, UINT64_MAX - 6, UINT64_MAX), 1);
+	assert_int_equal(put(c.c, EMITTER, "after", 0, 0, 0), 1);
+	assert_true(channel_sequence(c.c) == UINT64_C(1) << 63);
+	leave(&c);
+}
+
 static void progress_does_not_overtake_what_waits(void **state)
 {
 	struct place c = place_of(C);
@@ -517,6 +582,10 @@ int main(void)
 	    cmocka_unit_test(what_was_before_the_chain_is_not_waited_for),
 	    cmocka_unit_test(chains_wait_for_each_other),
 	    cmocka_unit_test(a_loss_or_a_note_of_progress_ends_the_waiting),
+	    cmocka_unit_test(a_loss_takes_as_many_places_and_is_told_to_all),
+	    cmocka_unit_test(who_begins_within_a_loss_is_told_the_rest),
+	    cmocka_unit_test(a_loss_keeps_its_place_behind_what_waits),
+	    cmocka_unit_test(more_than_there_was_can_not_be_lost),
 	    cmocka_unit_test(progress_does_not_overtake_what_waits),
 	    cmocka_unit_test(a_cause_that_does_not_come_is_waited_for_a_second),
 	    cmocka_unit_test(time_is_looked_at_whenever_something_is_put),

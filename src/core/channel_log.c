@@ -11,6 +11,8 @@ enum { SEGMENT_LEAST = 512, SEGMENT_MOST = 64 << 10, SEGMENTS = 16 /* of a full 
 /* Where a whole frame has what is needed of it here (docs/frames.md). */
 enum {
 	AT_LENGTH = 0,
+	AT_KIND = 4,
+	AT_LOST = FRAME_HEADER, /* of a gap */
 	AT_SEQUENCE = FRAME_HEADER,
 	AT_TIME = FRAME_HEADER + 8,
 	AT_TAG = FRAME_HEADER + 16,
@@ -51,8 +53,21 @@ static size_t frame_size(const uint8_t *frame)
 	return FRAME_HEADER + wire_get32(frame + AT_LENGTH);
 }
 
+static bool is_gap(const uint8_t *frame)
+{
+	return frame[AT_KIND] == FRAME_LOST;
+}
+
+/* How many sequences it takes. */
+static uint64_t span_of(const uint8_t *frame)
+{
+	return is_gap(frame) ? wire_get64(frame + AT_LOST) : 1;
+}
+
 static bool selects(const struct channel_reader *r, const uint8_t *frame)
 {
+	if (is_gap(frame))
+		return true;
 	uint32_t tag = wire_get32(frame + AT_TAG);
 	return tag & r->mask || !tag;
 }
@@ -155,18 +170,21 @@ static uint64_t next_of(const struct channel_reader *r)
 
 static void lose(struct channel_reader *r, struct segment *s, size_t n)
 {
+	uint64_t span = span_of(frame_at(s, r->at));
 	if (selects(r, frame_at(s, r->at))) {
-		if (!r->untold++)
+		if (!r->untold)
 			r->told = r->next - 1;
-		r->lost++;
+		r->untold += span;
+		r->lost += span;
 	}
-	reader_past(r, s, r->at + n, r->next + 1);
+	reader_past(r, s, r->at + n, r->next + span);
 }
 
 static void drop_oldest(struct channel_log *l)
 {
 	struct segment *s = TAILQ_FIRST(&l->segments);
 	size_t n = frame_size(frame_at(s, s->begin));
+	uint64_t span = span_of(frame_at(s, s->begin));
 	struct channel_reader *next;
 	for (struct channel_reader *r = LIST_FIRST(&s->readers); r; r = next) {
 		next = LIST_NEXT(r, other);
@@ -175,23 +193,32 @@ static void drop_oldest(struct channel_log *l)
 	}
 	s->begin += n;
 	l->bytes -= n;
-	l->oldest++;
+	l->oldest += span;
 	if (s->begin == s->frames.len)
 		segment_free(l, s);
 }
 
 /* --- a new one comes --- */
 
-static void wake_done(struct channel_log *l, struct segment *s, size_t at)
+static void wake_done(struct channel_log *l, struct segment *s, size_t at, uint64_t first)
 {
 	struct channel_reader *next;
 	for (struct channel_reader *r = LIST_FIRST(&l->done); r; r = next) {
 		next = LIST_NEXT(r, other);
 		if (!r->progress && !selects(r, frame_at(s, at)))
 			continue;
-		reader_to(r, s, at, l->sequence);
+		reader_to(r, s, at, first);
 		r->wake(r, r->data);
 	}
+}
+
+/* The newest, of n bytes, is there: the oldest go until it fits, and who had read everything hears of it. */
+static void appended(struct channel_log *l, struct segment *s, size_t at, size_t n, uint64_t first)
+{
+	l->bytes += n;
+	while (l->bytes > l->limit && l->oldest < first)
+		drop_oldest(l);
+	wake_done(l, s, at, first);
 }
 
 int channel_log_append(struct channel_log *l, const struct frame_event *e, int64_t wall_ns)
@@ -205,10 +232,23 @@ int channel_log_append(struct channel_log *l, const struct frame_event *e, int64
 	uint8_t *frame = (uint8_t *)s->frames.data + at;
 	wire_put64(frame + AT_SEQUENCE, ++l->sequence);
 	wire_put64(frame + AT_TIME, (uint64_t)wall_ns);
-	l->bytes += n;
-	while (l->bytes > l->limit && l->oldest < l->sequence)
-		drop_oldest(l);
-	wake_done(l, s, at);
+	appended(l, s, at, n, l->sequence);
+	return 0;
+}
+
+int channel_log_gap(struct channel_log *l, uint64_t lost)
+{
+	size_t n = FRAME_HEADER + FRAME_LOSS;
+	uint64_t first = l->sequence + 1;
+	struct segment *s = segment_for(l, n);
+	if (!s)
+		return -ENOMEM;
+	size_t at = s->frames.len;
+	if (lost > INT64_MAX - l->sequence) /* nobody counts that far */
+		lost = INT64_MAX - l->sequence;
+	frame_put_lost(&s->frames, 0, lost, first + lost);
+	l->sequence += lost;
+	appended(l, s, at, n, first);
 	return 0;
 }
 
@@ -228,9 +268,14 @@ static void reader_seek(struct channel_reader *r, uint64_t sequence)
 	struct segment *s = segment_of(r->log, sequence);
 	bool oldest = s == TAILQ_FIRST(&r->log->segments);
 	size_t at = oldest ? s->begin : 0;
-	for (uint64_t i = oldest ? r->log->oldest : s->first; i < sequence; i++)
+	uint64_t next = oldest ? r->log->oldest : s->first;
+	while (next < sequence) {
+		next += span_of(frame_at(s, at));
 		at += frame_size(frame_at(s, at));
-	reader_to(r, s, at, sequence);
+	}
+	r->untold += next - sequence; /* from within a gap: its rest */
+	r->lost += next - sequence;
+	reader_past(r, s, at, next);
 }
 
 struct channel_reader *channel_log_reader(struct channel_log *l, const struct channel_place *place,
@@ -306,8 +351,8 @@ static bool read_run(struct channel_reader *r, struct buf *out, uint64_t number,
 	for (; begin < size && !selects(r, frame_at(s, begin)); next++)
 		begin += frame_size(frame_at(s, begin));
 	for (end = begin, selected = next; end < size && end - begin <= room && selects(r, frame_at(s, end));
-	     next++)
-		end += frame_size(frame_at(s, end));
+	     end += frame_size(frame_at(s, end)))
+		next += span_of(frame_at(s, end));
 	if (!put_run(out, frame_at(s, begin), end - begin, number))
 		return false;
 	if (next > selected)

@@ -31,6 +31,9 @@ void channel_log_init(struct channel_log *l, size_t limit);
 void channel_log_release(struct channel_log *l);
 /* The event gets the next sequence and this time. 0, or -ENOMEM: nothing has changed. */
 int channel_log_append(struct channel_log *l, const struct frame_event *e, int64_t wall_ns);
+/* That many sequences, from 1, are of events that nobody will have: all readers are told, whatever their masks. 0 or
+ * -ENOMEM. */
+int channel_log_gap(struct channel_log *l, uint64_t lost);
 struct channel_reader *channel_log_reader(struct channel_log *l, const struct channel_place *place,
     void (*wake)(struct channel_reader *r, void *data), void *data);
 
