@@ -18,6 +18,7 @@
 
 struct peer;
 struct speech;
+struct chains;
 struct channels;
 struct lease;
 struct links;
@@ -68,6 +69,7 @@ struct core {
 	struct host_id id;
 	char name[64]; /* of the node */
 	struct channels *channels;
+	struct chains *chains; /* between them */
 	struct view *view;
 	struct processes *processes;
 	struct links *links;

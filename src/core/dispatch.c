@@ -10,6 +10,8 @@
 #include "core/links.h"
 #include "core/relay.h"
 
+enum { HOST_CALLS = 4096 /* under way for another host: those of all who ask there */ };
+
 /* --- finding --- */
 
 const struct op *core_op(const struct core *core, const char *noun, const char *verb)
@@ -267,11 +269,12 @@ static struct call *begin(struct asker *a, const struct asked *asked, struct msg
 		refuse_unknown(a, asked, query->name, msg_get(query, "query", ""));
 		return NULL;
 	}
-	if (a->calls_n >= a->core->limits.calls) {
+	unsigned most = a->foreign ? HOST_CALLS : a->core->limits.calls;
+	if (a->calls_n >= most) {
 		if (a->type->too_many)
-			a->type->too_many(a, a->core->limits.calls);
+			a->type->too_many(a, most);
 		else
-			refuse(a, asked, "too-many", "more than %u queries under way", a->core->limits.calls);
+			refuse(a, asked, "too-many", "more than %u queries under way", most);
 		return NULL;
 	}
 	struct call *c = call_new(a, op, asked, query);

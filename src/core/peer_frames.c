@@ -198,7 +198,7 @@ static int on_answer(struct peer *p, const struct frame *f)
 static int on_event(struct peer *p, const struct frame *f)
 {
 	const char *why;
-	if (f->number >> 32) /* no channel has such a number */
+	if (!(f->number >> 62)) /* no channel's: of a query */
 		return on_answer(p, f);
 	if (!channels_put_frame(&p->asker, f, &why))
 		return 0;

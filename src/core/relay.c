@@ -7,11 +7,12 @@
 #include <string.h>
 
 enum { LAGS = 1 << 20 };
+#define NUMBER_MOST ((1ULL << 62) - 1) /* above are the numbers of channels (docs/frames.md) */
 
 struct relayed {
 	struct relay *relay;
 	struct call *call;
-	uint64_t number; /* slot, and a count above it: an answer to who had the slot before is none */
+	uint64_t number; /* slot, and a count of 30 bits above it: an answer to who had the slot before is none */
 	size_t next_vacant;
 	uint64_t lost;	 /* events that the asker did not read in time, not yet told ... */
 	uint64_t before; /* ... and the sequence before which they were */
@@ -109,7 +110,7 @@ static int begin(struct relay *r, struct call *c, int64_t deadline_ms)
 	struct buf out = BUF_INIT;
 	if (!e)
 		return -ENOMEM;
-	e->number += 1ULL << 32;
+	e->number = (e->number + (1ULL << 32)) & NUMBER_MOST;
 	e->call = c;
 	e->lost = 0;
 	e->answered = false;
