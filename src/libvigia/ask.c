@@ -39,6 +39,7 @@ struct ask *ask_new(struct vigia *v, const struct ask_type *type, int64_t deadli
 void ask_forget(struct vigia *v, struct ask *a)
 {
 	struct ask **p = place_of(v, a->number);
+	order_leave(v, a);
 	*p = a->next;
 	v->asks_n--;
 	free(a);
@@ -47,6 +48,10 @@ void ask_forget(struct vigia *v, struct ask *a)
 /* Its owner may ask anew from within. */
 static void end(struct vigia *v, struct ask *a, int result, const struct vigia_error *error)
 {
+	uint64_t number = a->number;
+	order_hurry(v, number);
+	if (!(a = ask_find(v, number)))
+		return;
 	struct ask copy = *a;
 	ask_forget(v, a);
 	copy.type->over(&copy, result, error);

@@ -6,9 +6,13 @@
 #include "base/buf.h"
 #include "libvigia/vigia.h"
 #include "proto/frame.h"
+#include "proto/id.h"
 #include "proto/msg.h"
 
+struct causal;
+struct held;
 struct offer;
+struct polling;
 struct ask; /* a call or a subscription under way */
 
 struct ask_type {
@@ -24,7 +28,14 @@ struct ask {
 		struct vigia_asked asked;
 		struct vigia_subscriber subscriber;
 		struct offer *offer;
+		struct polling *polling;
 	};
+	/* Of a subscription: */
+	struct channel_id channel;
+	int64_t after;	  /* as it was asked; -1: from now on */
+	unsigned waiting; /* frames, for their causes */
+	bool unanswered;
+	bool follows;	  /* its channel is known */
 	struct ask *next;
 };
 
@@ -38,11 +49,15 @@ struct vigia {
 	struct ask *asks[ASKS];
 	unsigned asks_n;
 	uint64_t last;
-	bool met;
+	bool met, has_put;
 	char host[64];
 	struct vigia_error why; /* of error */
 	uint64_t refused;	/* events */
 	struct vigia_error refusal;
+	struct causal *order;	/* of what is subscribed to; NULL: nothing ever was */
+	size_t held;		/* bytes that wait in it, or to be taken into it: */
+	struct held *early, *last_early;
+	unsigned unanswered;	/* subscriptions */
 	struct offer *offers;	/* services of this program */
 	struct vigia_called *called;
 };
@@ -66,6 +81,27 @@ int64_t ask_next_deadline_ns(const struct vigia *v);
 int ask_send(struct vigia *v, const struct ask *a, unsigned flags, const char *host, struct msg *take_query,
     int64_t deadline_ms);
 int ask_take_frame(struct vigia *v, const struct frame *f);
+
+/* channel.c: e NULL: a loss. */
+void subscription_show(struct ask *a, const struct frame *f, const struct frame_event *e);
+
+/* order.c: 0, -EPROTO or -ENOMEM. */
+int order_follow(struct vigia *v, struct ask *a, const struct channel_id *channel, uint64_t sequence);
+/* A subscription whose channel is not known yet: what others bring waits until it is, for as long as for a cause. */
+void order_expect(struct vigia *v, struct ask *a, bool expected);
+/* It goes, or is cancelled. */
+void order_leave(struct vigia *v, struct ask *a);
+/* An event or a loss: shown now or later. */
+int order_take(struct vigia *v, struct ask *a, const struct frame *f);
+/* Shows all whose turn has come. */
+void order_settle(struct vigia *v);
+/* What waits of this one is shown, whatever it waits for; it may be cancelled by that. */
+void order_hurry(struct vigia *v, uint64_t ask);
+int64_t order_wake_ns(const struct vigia *v);
+void order_release(struct vigia *v);
+/* The causes of what is put now: at most FRAME_CAUSES_MAX. */
+size_t order_causes(const struct vigia *v, struct frame_cause *ret);
+void order_heard(struct vigia *v, const struct frame_cause *causes, size_t n);
 
 /* service.c: queries of what this program offers, and their end. */
 int service_take_frame(struct vigia *v, const struct frame *f);

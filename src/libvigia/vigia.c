@@ -111,6 +111,7 @@ static int step(struct vigia *v)
 	int r = flush_out(v), got = r ? r : read_in(v);
 	if (got < 0)
 		return broken(v, got);
+	order_settle(v);
 	ask_check_deadlines(v);
 	r = flush_out(v);
 	return r ? broken(v, r) : got;
@@ -130,9 +131,11 @@ short vigia_events(const struct vigia *v)
 
 int vigia_timeout_ms(const struct vigia *v)
 {
-	int64_t next = ask_next_deadline_ns(v), left = next - clock_mono_ns();
+	int64_t next = ask_next_deadline_ns(v), turn = order_wake_ns(v);
+	next = turn < next ? turn : next;
 	if (next == INT64_MAX)
 		return -1;
+	int64_t left = next == INT64_MIN ? 0 : next - clock_mono_ns();
 	return left <= 0 ? 0 : left > 3600000000000 ? 3600000 : (int)(left / 1000000) + 1;
 }
 
@@ -214,12 +217,24 @@ int vigia_open(struct vigia **ret, const char *at, struct vigia_error *ret_error
 	return r;
 }
 
+static bool wait_for(const struct vigia *v, short events, int64_t end_ns)
+{
+	struct pollfd p = {.fd = v->fd, .events = events};
+	int64_t left_ns = end_ns - clock_mono_ns();
+	return left_ns > 0 && (poll(&p, 1, (int)(left_ns / 1000000) + 1) > 0 || errno == EINTR);
+}
+
+/* The daemon that finds nobody to write to reads no more either: so we read until it has seen our end. */
 static void let_leave(struct vigia *v)
 {
-	int64_t end_ns = clock_mono_ns() + CLOSE_MS * 1000000LL, left_ns;
-	struct pollfd p = {.fd = v->fd, .events = POLLOUT};
-	while (!v->error && !flush_out(v) && v->out.len && (left_ns = end_ns - clock_mono_ns()) > 0)
-		poll(&p, 1, (int)(left_ns / 1000000) + 1);
+	char bytes[4096];
+	int64_t end_ns = clock_mono_ns() + CLOSE_MS * 1000000LL;
+	while (!v->error && !flush_out(v) && v->out.len && wait_for(v, POLLOUT, end_ns))
+		;
+	if (!v->has_put || v->error || shutdown(v->fd, SHUT_WR))
+		return;
+	while (wait_for(v, POLLIN, end_ns) && recv(v->fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+		;
 }
 
 static void nothing_over(struct ask *a, int result, const struct vigia_error *error)
@@ -234,9 +249,10 @@ void vigia_close(struct vigia *v)
 	let_leave(v);
 	for (size_t i = 0; i < ASKS; i++)
 		for (struct ask *a = v->asks[i]; a; a = a->next)
-			a->type = &nobody;
+			*a = (struct ask){.type = &nobody, .number = a->number, .next = a->next};
 	ask_end_all(v, -EPIPE, &v->why);
 	service_release(v);
+	order_release(v);
 	close(v->fd);
 	frame_cutter_release(&v->cutter);
 	buf_release(&v->out);

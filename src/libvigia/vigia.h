@@ -108,7 +108,8 @@ struct vigia_channel {
 int vigia_channel(struct vigia *v, const char *key, bool all, struct vigia_channel *ret, struct vigia_error *ret_error);
 int vigia_channel_delete(struct vigia *v, const char *key, struct vigia_error *ret_error);
 
-/* Never waits. -EMSGSIZE: more than 256 KiB; -ENOBUFS: the daemon reads no faster and the event was not put. */
+/* Never waits. -EMSGSIZE: more than 256 KiB; -ENOBUFS: the daemon reads no faster and the event was not put. The events that
+ * v has shown so far count as its causes: who subscribes to their channels as well sees them first. */
 int vigia_put(struct vigia *v, const struct vigia_channel *c, uint32_t tag, const void *data, size_t n);
 /* How many events that were put the daemon could not take, as far as it has told; and why not the last one. */
 uint64_t vigia_put_refused(const struct vigia *v, struct vigia_error *ret_why);
@@ -132,9 +133,27 @@ struct vigia_subscriber {
 };
 
 /* mask: events whose tag has a bit of it, or is 0. after: go on behind this sequence; -1: from now on. Returns a number for
- * vigia_cancel(). */
+ * vigia_cancel().
+ * key: or the channel's id, which no other channel has, nor one of the same key in another life of its daemon: with it,
+ * `after` can't be taken for a place in another's order (`over`: code "deleted" or "restarted").
+ * An event is shown after those that caused it, of all channels that v subscribes to; for one that does not come it waits
+ * 1 s at most. */
 int64_t vigia_subscribe(struct vigia *v, const char *host, const char *key, uint32_t mask, int64_t after,
     const struct vigia_subscriber *s);
+
+/* Shows what has come behind *after (-1: nothing, only learns where the channel is), `most` events at most, and moves it; if
+ * there is none, waits for one for wait_ms, at most 60,000. 1: there is more already; 0, or negative errno. */
+int vigia_poll(struct vigia *v, const char *host, const char *key, uint32_t mask, int64_t *after, unsigned most, int wait_ms,
+    void (*event)(void *data, const struct vigia_event *e), void *data, struct vigia_error *ret_error);
+
+/* From now on the events of the channel `from` of from_host (NULL: the same host) come into the channel `key` of `host` as
+ * well, those that mask selects, until it is unchained or one of the channels is deleted. Each has its own place there, and
+ * the event that it is a copy of as its first cause. What comes into a channel can't come into one of those that come into it:
+ * code "cycle". */
+int vigia_chain(struct vigia *v, const char *host, const char *key, const char *from_host, const char *from, uint32_t mask,
+    struct vigia_error *ret_error);
+int vigia_unchain(struct vigia *v, const char *host, const char *key, const char *from_host, const char *from,
+    struct vigia_error *ret_error);
 
 /* --- a service of one's own ---
  *
