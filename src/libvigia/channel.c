@@ -79,21 +79,22 @@ static void give_event(const struct vigia_subscriber *s, const struct frame_even
 	s->event(s->data, &out);
 }
 
-/* 0 lost tells only how far it is. */
-static void give_loss(const struct vigia_subscriber *s, const struct frame *f)
+static void give_loss(const struct vigia_subscriber *s, uint64_t lost, uint64_t before)
 {
-	struct vigia_event out = {0};
-	if (!frame_get_lost(f, &out.lost, &out.sequence) && out.lost)
-		s->event(s->data, &out);
+	struct vigia_event out = {.lost = lost, .sequence = before};
+	s->event(s->data, &out);
 }
 
-void subscription_show(struct ask *a, const struct frame *f, const struct frame_event *e)
+void subscription_show(struct ask *a, const struct frame_event *e)
 {
-	struct vigia_subscriber s = a->subscriber; /* it may be cancelled from within */
-	if (e)
-		give_event(&s, e);
-	else
-		give_loss(&s, f);
+	struct vigia_subscriber s = a->subscriber;
+	give_event(&s, e);
+}
+
+void subscription_show_loss(struct ask *a, uint64_t lost, uint64_t before)
+{
+	struct vigia_subscriber s = a->subscriber;
+	give_loss(&s, lost, before);
 }
 
 /* The first answer is the channel itself: from then on it lasts. */
@@ -109,7 +110,7 @@ static int begin(struct vigia *v, struct ask *a, const struct frame *f)
 	a->deadline_ns = INT64_MAX;
 	if (channel_id_parse(msg_get(m, "id", ""), &id) || (a->after < 0 && msg_get_int(m, "sequence", &sequence)))
 		r = -EPROTO;
-	else if (!a->follows)
+	else if (a->unanswered)
 		r = order_follow(v, a, &id, (uint64_t)(a->after < 0 ? sequence : a->after));
 	msg_free(m);
 	return r;
@@ -143,10 +144,9 @@ int64_t vigia_subscribe(struct vigia *v, const char *host, const char *key, uint
 	msg_set_int(m, "mask", mask);
 	if (after >= 0)
 		msg_set_int(m, "after", after);
-	if (mask != UINT32_MAX)
-		msg_set_flag(m, "progress", true);
 	a->subscriber = *s;
 	a->after = after;
+	a->masked = mask != UINT32_MAX;
 	order_expect(v, a, true);
 	int r = ask_send(v, a, 0, host, m, 0);
 	int64_t number = (int64_t)a->number;
@@ -187,12 +187,17 @@ static int on_polled(struct vigia *v, struct ask *a, const struct frame *f)
 	struct polling *p = a->polling;
 	struct vigia_subscriber s = {.event = p->event, .data = p->data};
 	struct frame_event e;
+	uint64_t lost, before;
+	if (f->kind == FRAME_ANSWER)
+		return take_position(v, p, f);
 	if (f->kind == FRAME_LOST) {
-		give_loss(&s, f);
+		if (frame_get_lost(f, &lost, &before))
+			return -EPROTO;
+		give_loss(&s, lost, before);
 		return 0;
 	}
 	if (f->kind != FRAME_EVENT_KIND)
-		return f->kind == FRAME_ANSWER ? take_position(v, p, f) : 0;
+		return 0;
 	if (frame_get_event(f, &e))
 		return -EPROTO;
 	order_heard(v, e.causes, e.causes_n);

@@ -35,7 +35,8 @@ struct ask {
 	int64_t after;	  /* as it was asked; -1: from now on */
 	unsigned waiting; /* frames, for their causes */
 	bool unanswered;
-	bool follows;	  /* its channel is known */
+	bool masked;	  /* who waited for what its mask leaves out would wait in vain */
+	bool follows;	  /* its channel is known, and others wait for what it brings */
 	struct ask *next;
 };
 
@@ -82,8 +83,9 @@ int ask_send(struct vigia *v, const struct ask *a, unsigned flags, const char *h
     int64_t deadline_ms);
 int ask_take_frame(struct vigia *v, const struct frame *f);
 
-/* channel.c: e NULL: a loss. */
-void subscription_show(struct ask *a, const struct frame *f, const struct frame_event *e);
+/* channel.c; the subscription may be cancelled by that. */
+void subscription_show(struct ask *a, const struct frame_event *e);
+void subscription_show_loss(struct ask *a, uint64_t lost, uint64_t before);
 
 /* order.c: 0, -EPROTO or -ENOMEM. */
 int order_follow(struct vigia *v, struct ask *a, const struct channel_id *channel, uint64_t sequence);

@@ -30,35 +30,53 @@ static struct causal *order_of(struct vigia *v)
 
 /* --- showing --- */
 
-static void reach(struct vigia *v, const struct ask *a, const struct frame *f, const struct frame_event *e)
-{
+/* A frame as it is read: an event, or a loss before a sequence. */
+struct read {
+	bool event;
 	uint64_t lost, before;
-	if (!v->order)
-		return;
-	if (e)
-		causal_heard(v->order, e->causes, e->causes_n);
-	if (e)
-		causal_reached(v->order, &a->channel, e->sequence);
-	else if (!frame_get_lost(f, &lost, &before) && before)
-		causal_reached(v->order, &a->channel, before - 1);
+	struct frame_event e;
+};
+
+/* Not all of it is set. */
+static int read_frame(const struct frame *f, struct read *ret)
+{
+	ret->event = f->kind == FRAME_EVENT_KIND;
+	if (ret->event)
+		return frame_get_event(f, &ret->e);
+	ret->e.causes_n = 0;
+	return frame_get_lost(f, &ret->lost, &ret->before);
+}
+
+static void reach(struct vigia *v, const struct ask *a, const struct read *r)
+{
+	if (r->event)
+		causal_heard(v->order, r->e.causes, r->e.causes_n);
+	if (a->follows)
+		causal_reached(v->order, &a->channel, r->event ? r->e.sequence : r->before - !!r->before);
+	else if (r->event)
+		causal_heard(v->order, &(struct frame_cause){a->channel, r->e.sequence}, 1);
 }
 
 /* Before the program sees it: what it puts then is caused by it. */
-static void show(struct vigia *v, struct ask *a, const struct frame *f)
+static void show(struct vigia *v, struct ask *a, const struct read *r)
 {
-	struct frame_event e;
-	bool event = f->kind == FRAME_EVENT_KIND && !frame_get_event(f, &e);
-	reach(v, a, f, event ? &e : NULL);
-	subscription_show(a, f, event ? &e : NULL);
+	if (v->order)
+		reach(v, a, r);
+	if (r->event)
+		subscription_show(a, &r->e);
+	else
+		subscription_show_loss(a, r->lost, r->before);
 }
 
 static void show_held(struct vigia *v, struct held *h)
 {
 	struct ask *a = ask_find(v, h->ask);
+	struct read r;
 	v->held -= h->frame.n;
 	if (a) {
 		a->waiting--;
-		show(v, a, &h->frame);
+		if (!read_frame(&h->frame, &r))
+			show(v, a, &r);
 	}
 	free(h);
 }
@@ -66,7 +84,7 @@ static void show_held(struct vigia *v, struct held *h)
 static void show_due(struct vigia *v)
 {
 	struct held *h;
-	while (v->order && (h = causal_next(v->order, v->held > HELD_MOST ? INT64_MAX : clock_mono_ns(), NULL)))
+	while (v->order && v->held && (h = causal_next(v->order, v->held > HELD_MOST ? INT64_MAX : clock_mono_ns(), NULL)))
 		show_held(v, h);
 }
 
@@ -92,20 +110,16 @@ static struct held *held_new(struct vigia *v, struct ask *a, const struct frame 
 }
 
 /* Shown, or held until its turn comes. */
-static int offer(struct vigia *v, struct ask *a, const struct frame *f)
+static int offer(struct vigia *v, struct ask *a, const struct frame *f, const struct read *r)
 {
-	struct frame_event e = {0};
-	if (f->kind == FRAME_EVENT_KIND)
-		frame_get_event(f, &e);
-	if (!v->order || causal_ready(v->order, a->number, e.causes, e.causes_n)) {
-		show(v, a, f);
+	if (!v->order || causal_ready(v->order, a->number, r->e.causes, r->e.causes_n)) {
+		show(v, a, r);
 		return 0;
 	}
 	struct held *h = held_new(v, a, f);
 	if (!h)
 		return -ENOMEM;
-	int r = causal_offer(v->order, a->number, e.causes, e.causes_n, h, clock_mono_ns());
-	if (r)
+	if (causal_offer(v->order, a->number, r->e.causes, r->e.causes_n, h, clock_mono_ns()))
 		show_held(v, h);
 	return 0;
 }
@@ -128,11 +142,13 @@ static bool may_offer_early(const struct vigia *v)
 static void offer_early(struct vigia *v, struct held *h)
 {
 	struct ask *a = ask_find(v, h->ask);
+	struct read r;
 	v->early = h->next;
 	v->held -= h->frame.n;
 	if (a) {
 		a->waiting--;
-		offer(v, a, &h->frame);
+		if (!read_frame(&h->frame, &r))
+			offer(v, a, &h->frame, &r);
 	}
 	free(h);
 }
@@ -158,13 +174,12 @@ void order_hurry(struct vigia *v, uint64_t ask)
 
 int order_take(struct vigia *v, struct ask *a, const struct frame *f)
 {
-	struct frame_event e;
-	uint64_t lost, before;
-	if (f->kind == FRAME_EVENT_KIND ? frame_get_event(f, &e) : frame_get_lost(f, &lost, &before))
+	struct read r;
+	if (read_frame(f, &r))
 		return -EPROTO;
-	int r = v->unanswered || v->early ? keep_early(v, a, f) : offer(v, a, f);
+	int e = v->unanswered || v->early ? keep_early(v, a, f) : offer(v, a, f, &r);
 	order_settle(v);
-	return r;
+	return e;
 }
 
 /* --- who follows what --- */
@@ -180,11 +195,11 @@ static bool is_followed_by_others(const struct vigia *v, const struct ask *a)
 
 int order_follow(struct vigia *v, struct ask *a, const struct channel_id *channel, uint64_t sequence)
 {
-	int r = order_of(v) ? causal_follow(v->order, channel, sequence) : -ENOMEM;
+	int r = !order_of(v) ? -ENOMEM : a->masked ? 0 : causal_follow(v->order, channel, sequence);
 	if (r)
 		return r;
 	a->channel = *channel;
-	a->follows = true;
+	a->follows = !a->masked;
 	order_expect(v, a, false);
 	return 0;
 }

@@ -136,8 +136,8 @@ struct vigia_subscriber {
  * vigia_cancel().
  * key: or the channel's id, which no other channel has, nor one of the same key in another life of its daemon: with it,
  * `after` can't be taken for a place in another's order (`over`: code "deleted" or "restarted").
- * An event is shown after those that caused it, of all channels that v subscribes to; for one that does not come it waits
- * 1 s at most. */
+ * An event is shown after those that caused it, of all channels that v subscribes to with a mask of UINT32_MAX; for one that
+ * does not come it waits 1 s at most. */
 int64_t vigia_subscribe(struct vigia *v, const char *host, const char *key, uint32_t mask, int64_t after,
     const struct vigia_subscriber *s);
 
