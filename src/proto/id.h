@@ -23,7 +23,7 @@ struct entity_id {
 
 struct channel_id {
 	struct host_id host;
-	uint64_t number; /* counted on its host, never given twice in one life of the daemon */
+	uint64_t number; /* never given twice on its host, in no life of the daemon (core/channels.c) */
 };
 
 enum {
