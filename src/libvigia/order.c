@@ -64,7 +64,7 @@ static void show(struct vigia *v, struct ask *a, const struct read *r)
 		reach(v, a, r);
 	if (r->event)
 		subscription_show(a, &r->e);
-	else
+	else if (r->lost) /* 0 tells only how far it is */
 		subscription_show_loss(a, r->lost, r->before);
 }
 
