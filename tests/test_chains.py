@@ -257,6 +257,30 @@ def test_a_break_of_the_network_loses_nothing_that_the_source_still_has(hosts, c
     assert causes(h[1], "watch", "h1:here=3") == ["h1:here 1 one", "h1:here 2 two", "h1:here 3 three"]
 
 
+@pytest.mark.skipif(not SOAK, reason="a host is asked for a sign of life after 20 s")
+def test_a_source_that_falls_silent_is_noticed_though_nobody_says_anything(hosts, causes):
+    h = hosts(2)
+    create(h[1], "here")
+    create(h[2], "there")
+    h[1].vigia("channel.chain", "here", "there", "h2")
+    h.network.cut(2)
+    wait_until(h[1], "here", "waiting", 60)
+    h[2].vigia("channel.put", "there", "1", "one")
+    h.network.mend(2)
+    wait_until(h[1], "here", "going", 60)
+    assert causes(h[1], "watch", "h1:here=1") == ["h1:here 1 one"]
+
+
+def test_a_chain_is_made_and_ended_from_a_third_host(hosts):
+    h = hosts(3, options=("--insecure-control",))
+    create(h[1], "here")
+    create(h[2], "there")
+    chain, = operations(h[3], "channel.chain", "here", "there", "h2", "at=h1")
+    assert (chain["channel"], chain["host"], chain["state"]) == ("here", "h2", "going")
+    h[3].vigia("channel.unchain", "here", "there", "h2", "at=h1")
+    assert chain_of(h[1], "here") is None
+
+
 def test_what_the_source_could_not_keep_is_told_exactly_to_every_subscriber(hosts, causes):
     h = hosts(2)
     create(h[1], "here")

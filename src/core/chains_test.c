@@ -474,6 +474,35 @@ static void each_change_is_an_event_of_its_own_channel(void **state)
 	assert_non_null(strstr(at, "channel a was deleted"));
 }
 
+static void what_a_deleted_source_still_had_comes_or_is_told_as_lost(void **state)
+{
+	struct tester t = tester(1, OWNER);
+	make(0, "a");
+	make(1, "b");
+	chain(1, "b", "a", "h0");
+	char word[260] = "";
+	memset(word, 'x', 250);
+	for (int i = 0; i < 1000; i++) { /* nobody carries a word meanwhile */
+		struct frame_event e = {.data = (const uint8_t *)word, .n = 250};
+		struct buf b = BUF_INIT;
+		struct frame f;
+		const char *why;
+		struct channel_entry *entry = channel_entry_find(&cores[0], "a");
+		struct tester owner = tester(0, OWNER);
+		frame_put_event(&b, entry->number, &e);
+		assert_int_equal(frame_read(b.data, b.len, &f, &why), 0);
+		assert_int_equal(channels_put_frame(&owner.asker, &f, &why), 0);
+		buf_release(&b);
+	}
+	said(0, OWNER, "channel.delete", "channel=a", NULL, NULL, NULL);
+	UNTIL(state_is(1, "b", "ended"));
+	ask(&t, "channel.info", "channel=b", NULL);
+	assert_non_null(strstr(t.said, "sequence=1000"));
+	ask(&t, "channel.chains", "channel=b", NULL);
+	const char *lost = strstr(t.said, "lost=");
+	assert_in_range(atoi(lost + 5), 100, 900);
+}
+
 /* --- rights --- */
 
 static void who_may_put_may_chain_if_he_may_read(void **state)
@@ -790,6 +819,7 @@ int main(void)
 	    T(what_is_not_there_any_more_is_told_exactly),
 	    T(a_daemon_that_was_started_anew_is_told_from_one_that_was_away),
 	    T(each_change_is_an_event_of_its_own_channel),
+	    T(what_a_deleted_source_still_had_comes_or_is_told_as_lost),
 	    T(who_may_put_may_chain_if_he_may_read),
 	    T(a_chain_is_ended_by_who_made_it_or_whose_channel_it_is),
 	    T(what_comes_in_through_others_is_known_and_forgotten),

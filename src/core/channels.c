@@ -317,11 +317,24 @@ void channel_entry_tell_upstreams(struct core *core, struct channel_entry *e)
 
 /* --- deleting --- */
 
+/* As much as goes at once; the rest is lost with the channel. */
+static void read_last(struct call *c)
+{
+	struct subscription *s = c->state;
+	struct buf *out = &c->core->channels->out;
+	if (more_subscribe(c) != CALL_MORE)
+		return;
+	uint64_t sequence = channel_sequence(s->entry->channel), position = channel_reader_position(s->reader);
+	buf_clear(out);
+	if (sequence > position && !frame_put_lost(out, (uint64_t)c->id, sequence - position, sequence + 1))
+		c->asker->type->frames(c, out);
+}
+
 static void delete(struct core *core, struct channel_entry *e)
 {
 	while (e->subscriptions) {
 		struct call *c = e->subscriptions->call;
-		more_subscribe(c);
+		read_last(c);
 		call_fail(c, "deleted", "channel %s was deleted", e->key);
 	}
 	polls_end(e);
