@@ -302,6 +302,22 @@ def test_what_the_source_could_not_keep_is_told_exactly_to_every_subscriber(host
     assert chain_of(h[1], "here")["lost"] == str(lost)
 
 
+def test_who_lags_on_another_host_is_told_though_nothing_follows(hosts, causes):
+    h = hosts(2)
+    create(h[1], "news")
+    reader = causes.start(h[2], "watch", "h1:news=61")
+    h[1].vigia("channel.put", "news", "1", "first")
+    assert reader.stdout.readline() == "h1:news 1 first\n"
+    reader.send_signal(signal.SIGSTOP)
+    causes(h[1], "fill", "news", 60, 200000)
+    wait_for(lambda: operations(h[1], "channel.info", "news")[0]["sequence"] == "61", 20)
+    operations(h[2], "channel.info", "news", "at=h1")
+    reader.send_signal(signal.SIGCONT)
+    lines = [line.split()[1:] for line in reader.communicate(timeout=30)[0].splitlines()]
+    lost = sum(int(words[1]) for words in lines if words[0] == "lost")
+    assert lost > 0 and lost + sum(words[0] != "lost" for words in lines) == 60
+
+
 def test_with_every_master_dead_two_hosts_call_subscribe_and_chain(hosts, causes):
     h = hosts(3)
     create(h[3], "there")
