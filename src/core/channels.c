@@ -166,6 +166,7 @@ static void put_channel(struct call *c, const struct channel_entry *e)
 	msg_set_int(m, "sequence", (int64_t)channel_sequence(e->channel));
 	msg_set_int(m, "subscribers", e->subscriptions_n);
 	msg_set_int(m, "chains", e->chains_n);
+	msg_set_int(m, "early", (int64_t)channel_early(e->channel));
 	call_send(c, m);
 }
 
@@ -450,6 +451,7 @@ static const struct op_field channel_fields[] = {
     {"sequence", OP_INTEGER, "of the newest event"},
     {"subscribers", OP_INTEGER, "how many"},
     {"chains", OP_INTEGER, "how many channels come into it"},
+    {"early", OP_INTEGER, "events that came before one that caused them: that one took more than a second"},
     {NULL},
 };
 
@@ -466,6 +468,7 @@ static const struct op_field event_fields[] = {
     {"public", OP_FLAG, "may everybody put and subscribe"},
     {"subscribers", OP_INTEGER, "how many"},
     {"chains", OP_INTEGER, "how many channels come into it"},
+    {"early", OP_INTEGER, "events that came before one that caused them: that one took more than a second"},
     {"sequence", OP_INTEGER, "of the event"},
     EVENT_FIELDS,
     {NULL},
