@@ -37,6 +37,13 @@ QUERIES = [
     ("channel.delete", {"channel": "hosts"}, "not-permitted", "channel hosts is the daemon's own: what is in it is its word"),
     ("channel.put", {"channel": "leases", "data": "eA=="}, "not-permitted", None),
     ("channel.subscribe", {"channel": "none"}, "not-found", "no channel has the key none"),
+    ("channel.subscribe", {"channel": "hosts", "after": "99999"}, "restarted", r"channel hosts has had \d+ events: 99999 was one of another "
+     "channel, before this one was made"),
+    ("channel.subscribe", {"channel": "0" * 32 + "#1"}, "not-found", "channel 0{32}#1 is on another host"),
+    ("channel.poll", {"channel": "hosts", "most": "0"}, "bad-argument", r"channel.poll: most must be from 1 to \d+"),
+    ("channel.chain", {"channel": "none", "from": "hosts"}, "not-found", "no channel has the key none"),
+    ("channel.chain", {"channel": "hosts", "from": "leases"}, "not-permitted", None),
+    ("channel.unchain", {"channel": "none", "from": "leases"}, "not-found", "no channel has the key none"),
     ("service.get", {"service": "nobody"}, "not-found", "no service is named nobody"),
     ("service.describe", {"service": "nobody"}, "not-found", "no service is named nobody"),
     ("service.delete", {"service": "host"}, "not-found", "no program offers a service named host"),
