@@ -66,7 +66,7 @@ static void fake_close(struct platform *p)
 	free(p);
 }
 
-static void fake_place(struct platform *p, const struct host_id *host, const char *addresses)
+static void fake_place(struct platform *p, const struct host_id *host, const char *name, const char *addresses)
 {
 }
 
@@ -333,7 +333,7 @@ static void start(int host)
 	memset(&cores[host], 0, sizeof cores[host]);
 	assert_int_equal(core_start(&cores[host], &loop, &id, name, services, &limits), 0);
 	assert_int_equal(links_start(&cores[host], &fake, &why), 0);
-	assert_int_equal(view_start(&cores[host], ""), 0);
+	assert_int_equal(view_start(&cores[host], "", NULL), 0);
 	for (int i = 0; i < HOSTS; i++) {
 		struct view_row row = {.id = id_of(i), .name = {'h', (char)('0' + i)}, .revision = 1};
 		view_take(&cores[host], &row);
@@ -343,12 +343,13 @@ static void start(int host)
 static void stop(int host)
 {
 	struct core *core = &cores[host];
+	view_stop(core);
 	links_stop(core);
 	core_stop(core);
 	UNTIL(!core->channels && !core->chains);
 	for (int i = 0; i < 5; i++)
 		turn();
-	view_stop(core);
+	view_release(core);
 	links_release(core);
 }
 
