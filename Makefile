@@ -21,8 +21,10 @@ setup:
 	@tests/packages --install build
 setup-check:
 	@tests/packages --install build check
+	@tests/packages --unpack $(B)/unpacked
 setup-bench:
 	@tests/packages --install build check bench
+	@tests/packages --unpack $(B)/unpacked
 
 # A new folder is a new room: configure again when the list of rooms changed.
 $(B)/build.ninja: $(ROOMS) src/monitors src/services src/tools

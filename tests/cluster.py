@@ -18,6 +18,8 @@ from hmon_peer import Client  # noqa: E402
 
 PREFIX = os.environ.get("VIGIA_PREFIX", os.path.join(os.path.dirname(__file__), "../build/stage/usr/local"))
 BUILD = os.environ.get("VIGIA_BUILD", os.path.join(os.path.dirname(__file__), "../build"))
+UNPACKED = os.path.join(os.path.abspath(BUILD), "unpacked")  # programs whose packages are not installed (packages.txt)
+os.environ["PATH"] += f":{UNPACKED}/usr/bin:{UNPACKED}/usr/sbin"
 SOAK = bool(os.environ.get("VIGIA_SOAK"))
 CLONE_NEWNET = 0x40000000
 
