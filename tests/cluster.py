@@ -13,6 +13,8 @@ import tempfile
 import threading
 import time
 
+import pytest
+
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "hmon_peer"))
 from hmon_peer import Client  # noqa: E402
 
@@ -143,6 +145,48 @@ class Daemon:
         """Bytes of its own; its share of a library's pages would grow whenever another program that has them ends."""
         with open(f"/proc/{self.pid}/smaps_rollup") as f:
             return next(int(line.split()[1]) * 1024 for line in f if line.startswith("Pss_Anon:"))
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        return s.getsockname()[1]
+
+
+class NatsServer:
+    """A nats-server of the test's own, on loopback or in a host's namespace."""
+
+    def __init__(self, address="127.0.0.1", port=None, netns=None):
+        self.address, self.port, self.netns = address, port or free_port(), netns
+        self.process = None
+
+    @property
+    def url(self):
+        return f"nats://{self.address}:{self.port}"
+
+    def start(self):
+        command = ["nats-server", "-a", self.address, "-p", str(self.port)]
+        if self.netns:
+            command = ["ip", "netns", "exec", self.netns, *command]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+        for line in self.process.stderr:
+            if "Server is ready" in line:
+                break
+        else:
+            raise AssertionError(f"nats-server ended with {self.process.wait()}")
+        # What else it says goes nowhere; it must not stand still for it.
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        return self
+
+    def kill(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+def need_nats():
+    if not shutil.which("nats-server"):
+        pytest.skip("there is no nats-server")
 
 
 def next_tag(count=itertools.count()):

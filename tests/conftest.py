@@ -41,6 +41,14 @@ def daemon(tmp_path):
 
 
 @pytest.fixture
+def nats_server():
+    c.need_nats()
+    server = c.NatsServer().start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
 def make_cluster():
     if os.geteuid() != 0 or subprocess.run(["ip", "netns", "list"], capture_output=True).returncode:
         pytest.skip("network namespaces need root")

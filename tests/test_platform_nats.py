@@ -3,7 +3,6 @@
 which sends back what it gets."""
 import os
 import random
-import shutil
 import socket
 import struct
 import subprocess
@@ -17,9 +16,6 @@ STATE, ASK, DATA = 1, 2, 3
 ANSWER = 3
 ME, OTHER = "a0" * 16, "a2" * 16
 PIECE = 65536
-
-pytestmark = pytest.mark.skipif(not shutil.which("nats-server"), reason="there is no nats-server")
-
 
 def frame(number, payload):
     return struct.pack(">IBBHQ", len(payload), ANSWER, 0, 0, number) + payload
@@ -114,19 +110,8 @@ class Host:
 
 
 @pytest.fixture
-def port(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        port = s.getsockname()[1]
-    p = subprocess.Popen(["nats-server", "-a", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except ConnectionRefusedError:
-            assert p.poll() is None
-    yield port
-    p.kill()
-    p.wait()
+def port(nats_server):
+    return nats_server.port
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -96,6 +97,42 @@ int conf_addresses_add(struct conf_addresses *a, const char *text, bool numeric)
 	new.line = 0;
 	a->v[a->n++] = new;
 	return 0;
+}
+
+static bool is_url_text(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s <= 0x20 || *s == 0x7f || strchr("\"'\\$?#", *s))
+			return false;
+	return true;
+}
+
+static int add_server(struct conf_addresses *a, const char *url, size_t n)
+{
+	static const char scheme[] = "nats://";
+	char text[CONF_URL_MAX + 1];
+
+	if (n > CONF_URL_MAX || n < strlen(scheme) || strncmp(url, scheme, strlen(scheme)) != 0)
+		return -EINVAL;
+	snprintf(text, sizeof text, "%.*s", (int)n, url);
+	if (strchr(text + strlen(scheme), '/'))
+		return -EINVAL; /* else others may see another host in it than we */
+	const char *at = strrchr(text, '@');
+	return conf_addresses_add(a, at ? at + 1 : text + strlen(scheme), false);
+}
+
+int conf_servers_add(struct conf_addresses *a, const char *text)
+{
+	int r = is_url_text(text) ? 0 : -EINVAL;
+	size_t before = a->n;
+
+	for (const char *end; r == 0; text = end + 1) {
+		end = strchrnul(text, ',');
+		r = a->n - before < CONF_SERVERS_MAX ? add_server(a, text, (size_t)(end - text)) : -EINVAL;
+		if (!*end)
+			break;
+	}
+	return r;
 }
 
 void conf_address_print(const struct conf_address *a, struct buf *to)

@@ -355,11 +355,29 @@ static void check_exposed(struct loader *l, const char *what, const struct conf_
 	}
 }
 
+/* Where the platform has servers; else none. */
+static int servers_of(const struct conf *c, struct conf_addresses *ret)
+{
+	return strcmp(c->platform, "nats") == 0 ? conf_servers_add(ret, c->nats.server) : 0;
+}
+
+static void check_servers(struct loader *l)
+{
+	struct conf_addresses servers = {0};
+
+	if (servers_of(l->conf, &servers) < 0)
+		l->faults.no_memory = true;
+	check_exposed(l, "server", &servers, line_of(l, CONF_NATS, "server"));
+	conf_addresses_clear(&servers);
+}
+
 static void check(struct loader *l)
 {
 	check_watches(l);
+	l->conf->platform_line = l->line_of[conf_option_index(conf_option_find(CONF_TOP, "platform", 8))];
 	if (l->conf->insecure_network)
 		return;
+	check_servers(l);
 	check_exposed(l, "listen", &l->conf->listen, line_of(l, CONF_TOP, "listen"));
 	check_exposed(l, "masters", &l->conf->node.masters, line_of(l, CONF_NODE, "masters"));
 }
@@ -471,6 +489,9 @@ void conf_free(struct conf *c)
 		return;
 	free(c->name);
 	free(c->socket);
+	free(c->platform);
+	free(c->nats.server);
+	free(c->nats.cluster);
 	for (const struct conf_option *o = conf_options; o < conf_options + conf_n_options; o++)
 		if (conf_option_is_list(o))
 			conf_list_clear(o, field_of(c, o));
@@ -506,7 +527,11 @@ static bool any_beyond(const struct conf_addresses *a)
 
 bool conf_is_exposed(const struct conf *c)
 {
-	return any_beyond(&c->listen) || any_beyond(&c->node.masters);
+	struct conf_addresses servers = {0};
+	bool is = servers_of(c, &servers) < 0 || any_beyond(&servers) || any_beyond(&c->listen) || any_beyond(&c->node.masters);
+
+	conf_addresses_clear(&servers);
+	return is;
 }
 
 bool conf_monitor_equal(const struct conf_monitor *a, const struct conf_monitor *b)

@@ -71,6 +71,9 @@ struct conf {
 	struct conf_words services; /* those chosen, or the one word "all"; which there are only the daemon knows */
 	bool default_monitors; /* whether those not named below were added */
 
+	char *platform;	   /* its name; which there are the daemon knows */
+	int platform_line; /* in the file; 0: by default */
+
 	struct {
 		struct conf_addresses masters;
 		int64_t send_ns; /* 0: on request */
@@ -101,6 +104,11 @@ struct conf {
 		int64_t pending; /* bytes waiting for one peer */
 	} limits;
 
+	struct {
+		char *server; /* nats://HOST:PORT, several with a comma between; a user and password may be in it */
+		char *cluster;
+	} nats;
+
 	size_t n_monitors;
 	struct conf_monitor *monitors;
 };
@@ -117,7 +125,7 @@ void conf_dump(const struct conf *c, FILE *to);
 
 /* How this node is to be watched: its own section of master { }, or the master's. */
 const struct conf_watch *conf_watch_of(const struct conf *c, const char *node);
-/* Something in `listen` or `masters` goes beyond this machine (then insecure_network is true). */
+/* Something in `listen`, `masters` or the platform's servers goes beyond this machine (then insecure_network is true). */
 bool conf_is_exposed(const struct conf *c);
 bool conf_monitor_equal(const struct conf_monitor *a, const struct conf_monitor *b);
 

@@ -237,6 +237,56 @@ static void beyond_this_machine_needs_a_word(void **state)
 	    "network\n");
 }
 
+static void hosts_talk_directly_or_over_nats(void **state)
+{
+	struct conf *c = good("");
+
+	assert_string_equal(c->platform, "direct");
+	conf_free(c);
+	c = good("\nplatform = nats\nnats { server = \"nats://u:p@127.0.0.1:1,nats://[::1]:2,nats://localhost:3\" cluster = a_B-9 }\n");
+	assert_string_equal(c->platform, "nats");
+	assert_int_equal(c->platform_line, 2);
+	assert_string_equal(c->nats.server, "nats://u:p@127.0.0.1:1,nats://[::1]:2,nats://localhost:3");
+	assert_string_equal(c->nats.cluster, "a_B-9");
+	assert_false(conf_is_exposed(c));
+	conf_free(c);
+	bad("platform = \"a/b\" nats { server = \"127.0.0.1:4222\"\n cluster = \"a.b\" }",
+	    "t.conf:1: platform: found \"a/b\", expected direct or nats\n"
+	    "t.conf:1: server: found \"127.0.0.1:4222\", expected nats://HOST:PORT, such as \"nats://127.0.0.1:4222\", several "
+	    "with a comma between\n"
+	    "t.conf:2: cluster: found \"a.b\", expected 1 to 32 letters, digits, _ and -\n");
+}
+
+static void a_server_is_one_that_can_be(void **state)
+{
+	static const char *const none[] = {"", "nats://", "nats://h", "nats://h:", "nats://h:0", "nats://h:1,", ",nats://h:1",
+	    "nats://h:1,,nats://h:2", "nats://h:1 ", "nats://u:p@", "tls://h:1", "nats://a/b:1", "nats://h:70000"};
+
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+		char text[200];
+		struct buf errors = BUF_INIT;
+		struct conf *c;
+		snprintf(text, sizeof text, "insecure_network = true platform = nats nats { server = \"%s\" }", none[i]);
+		if (!conf_load_text("t", text, strlen(text), &c, &errors))
+			fail_msg("%s is no server", none[i]);
+		buf_release(&errors);
+	}
+}
+
+static void a_server_beyond_this_machine_needs_a_word(void **state)
+{
+	struct conf *c = good("nats { server = \"nats://10.0.0.1:4222\" }"); /* nobody uses it */
+
+	assert_false(conf_is_exposed(c));
+	conf_free(c);
+	bad("platform = nats\nnats {\n server = \"nats://127.0.0.1:1,nats://u:secret@10.0.0.1:4222\"\n}",
+	    "t.conf:3: server: 10.0.0.1:4222 is beyond this machine, in plain TCP; that needs insecure_network = true, in a "
+	    "closed network\n");
+	c = good("insecure_network = true platform = nats nats { server = \"nats://10.0.0.1:4222\" }");
+	assert_true(conf_is_exposed(c));
+	conf_free(c);
+}
+
 static void limits_of_watching_grow(void **state)
 {
 	bad("master {\n late = 5s\n node a { down = 10s }\n}\n",
@@ -401,6 +451,9 @@ int main(void)
 	    cmocka_unit_test(all_errors_are_told_with_their_lines),
 	    cmocka_unit_test(syntax_errors_say_what_was_expected),
 	    cmocka_unit_test(beyond_this_machine_needs_a_word),
+	    cmocka_unit_test(hosts_talk_directly_or_over_nats),
+	    cmocka_unit_test(a_server_is_one_that_can_be),
+	    cmocka_unit_test(a_server_beyond_this_machine_needs_a_word),
 	    cmocka_unit_test(limits_of_watching_grow),
 	    cmocka_unit_test(a_dump_loads_to_the_same),
 	    cmocka_unit_test(a_bad_file_does_not_spoil_the_next),

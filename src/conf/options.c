@@ -21,19 +21,22 @@
 #define AT(field) offsetof(struct conf, field)
 #define WATCH(field) offsetof(struct conf_watch, field)
 
-enum { SOCKET_MAX = 107, SERVICES_MAX = 64 };
+enum { SOCKET_MAX = 107, SERVICES_MAX = 64, TOKEN_MAX = 32 };
 
 /* clang-format off */
 const struct conf_option conf_options[] = {
 	{CONF_TOP, "name", CONF_NAME, NULL, 0, 0, AT(name),
 	    "What this node is called in the cluster. By default the host's name up to the first dot."},
+	{CONF_TOP, "platform", CONF_PLATFORM, "direct", 0, 0, AT(platform),
+	    "What carries calls between hosts: direct (daemons dial each other) or nats (through a nats-server, see nats { } "
+	    "below). The same on all hosts of a cluster. A change takes a restart."},
 	{CONF_TOP, "listen", CONF_LISTEN, "127.0.0.1:7660", 0, 0, AT(listen),
 	    "Where to listen for monitors, nodes and clients over TCP: ADDRESS:PORT, IPv6 as [ADDRESS]:PORT. "
 	    "May be empty: {}."},
 	{CONF_TOP, "socket", CONF_SOCKET, "on", 0, 0, AT(socket),
 	    "The Unix socket for this machine's users: on (in the runtime directory), off, or a path."},
 	{CONF_TOP, "insecure_network", CONF_BOOL, "false", 0, 0, AT(insecure_network),
-	    "Allows listen and masters beyond this machine, in plain TCP: everyone who reaches the port can read, "
+	    "Allows listen, masters and a nats-server beyond this machine, in plain TCP: everyone who reaches the port can read, "
 	    "and register as a node. For closed networks only."},
 	{CONF_TOP, "services", CONF_SERVICES, "all", 0, 0, AT(services),
 	    "The services of this host beside the core's own (hosts, services, channels): health, process, lease, or all. "
@@ -93,6 +96,12 @@ const struct conf_option conf_options[] = {
 	    "Queries under way on one connection."},
 	{CONF_LIMITS, "pending", CONF_SIZE, "1MiB", 64 * KIB, 1024 * MIB, AT(limits.pending),
 	    "Bytes that wait for a peer that does not read; past them its connection closes."},
+
+	{CONF_NATS, "server", CONF_SERVER, "nats://127.0.0.1:4222", 0, 0, AT(nats.server),
+	    "The nats-server: nats://HOST:PORT or nats://USER:PASSWORD@HOST:PORT, several with a comma between. Read where "
+	    "platform is nats. A change takes a restart."},
+	{CONF_NATS, "cluster", CONF_TOKEN, "default", 0, 0, AT(nats.cluster),
+	    "Which of several clusters on one server. A change takes a restart."},
 };
 /* clang-format on */
 
@@ -106,6 +115,7 @@ static const struct {
 } sections[CONF_SECTIONS] = {
     [CONF_TOP] = {"", CONF_SECTIONS},	  [CONF_NODE] = {"node", CONF_TOP},	  [CONF_MASTER] = {"master", CONF_TOP},
     [CONF_WATCHED] = {"node", CONF_MASTER}, [CONF_HISTORY] = {"history", CONF_TOP}, [CONF_LIMITS] = {"limits", CONF_TOP},
+    [CONF_NATS] = {"nats", CONF_TOP},
 };
 
 static bool same(const char *known, const char *name, size_t n)
@@ -302,6 +312,13 @@ static int set_name(const struct conf_option *o, void *field, const char *text, 
 	return -EINVAL;
 }
 
+static bool is_token(const char *s, const char *of)
+{
+	size_t n = strspn(s, of);
+
+	return n && n <= TOKEN_MAX && !s[n];
+}
+
 static bool is_plain_path(const char *s)
 {
 	size_t n = strlen(s);
@@ -373,6 +390,33 @@ static int set_services(const struct conf_option *o, void *field, const char *te
 	else
 		buf_puts(why, w->n < SERVICES_MAX ? "the name of a service, or \"all\"" : "no more services");
 	return -EINVAL;
+}
+
+static int set_platform(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	if (is_token(text, "abcdefghijklmnopqrstuvwxyz0123456789-"))
+		return replace(field, text);
+	buf_puts(why, "direct or nats");
+	return -EINVAL;
+}
+
+static int set_token(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	if (is_token(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"))
+		return replace(field, text);
+	buf_putf(why, "1 to %d letters, digits, _ and -", TOKEN_MAX);
+	return -EINVAL;
+}
+
+static int set_server(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	struct conf_addresses servers = {0};
+	int r = conf_servers_add(&servers, text);
+
+	conf_addresses_clear(&servers);
+	if (r == -EINVAL)
+		buf_puts(why, "nats://HOST:PORT, such as \"nats://127.0.0.1:4222\", several with a comma between");
+	return r < 0 ? r : replace(field, text);
 }
 
 /* --- value to text ---------------------------------------------------------------------------------------------- */
@@ -487,6 +531,9 @@ static const struct {
     [CONF_LISTEN] = {"list of addresses", set_listen, print_addresses, "\"", clear_addresses, place_address},
     [CONF_MASTERS] = {"list of addresses", set_masters, print_addresses, "\"", clear_addresses, place_address},
     [CONF_SERVICES] = {"list of names", set_services, print_words, "\"", clear_words, place_word},
+    [CONF_PLATFORM] = {"direct or nats", set_platform, print_string, "\""},
+    [CONF_SERVER] = {"servers", set_server, print_string, "\""},
+    [CONF_TOKEN] = {"name", set_token, print_string, "\""},
 };
 
 int conf_option_set(const struct conf_option *o, void *field, const char *text, struct buf *why)

@@ -8,7 +8,7 @@
 
 enum { CONF_OPTIONS_MAX = 64 };
 
-enum conf_section { CONF_TOP, CONF_NODE, CONF_MASTER, CONF_WATCHED, CONF_HISTORY, CONF_LIMITS, CONF_SECTIONS };
+enum conf_section { CONF_TOP, CONF_NODE, CONF_MASTER, CONF_WATCHED, CONF_HISTORY, CONF_LIMITS, CONF_NATS, CONF_SECTIONS };
 
 enum conf_type {
 	CONF_BOOL,     /* bool */
@@ -21,6 +21,9 @@ enum conf_type {
 	CONF_LISTEN,   /* struct conf_addresses, numeric */
 	CONF_MASTERS,  /* struct conf_addresses */
 	CONF_SERVICES, /* struct conf_words */
+	CONF_PLATFORM, /* char * */
+	CONF_SERVER,   /* char * */
+	CONF_TOKEN,    /* char * */
 };
 
 struct conf_option {
@@ -40,7 +43,7 @@ extern const size_t conf_n_options;
 const struct conf_option *conf_option_find(enum conf_section section, const char *name, size_t n);
 /* Its place in the table. */
 size_t conf_option_index(const struct conf_option *o);
-/* What it is called in a file: "", "node", "master", "node", "history", "limits". */
+/* What it is called in a file: "", "node", "master", "node", "history", "limits", "nats". */
 const char *conf_section_name(enum conf_section s);
 /* The section of that name within `outer`, or -1. */
 int conf_section_find(enum conf_section outer, const char *name, size_t n);

@@ -245,7 +245,8 @@ void links_place(struct core *core, const struct host_id *id, const char *name, 
 
 /* --- start and end --- */
 
-int links_start(struct core *core, const struct platform_type *type, struct buf *why)
+int links_start(
+    struct core *core, const struct platform_type *type, const char *server, const char *cluster, struct buf *why)
 {
 	core->links = calloc(1, sizeof *core->links);
 	if (!core->links)
@@ -254,8 +255,14 @@ int links_start(struct core *core, const struct platform_type *type, struct buf 
 	uv_idle_init(core->net.loop, &core->links->wanting);
 	core->links->wanting.data = core;
 	struct platform_options o = {.net = &core->net, .self = core->id, .name = core->name, .idle_ns = IDLE_NS,
-	    .pending_most = PENDING, .events = &events, .owner = core};
+	    .pending_most = PENDING, .server = server, .cluster = cluster, .events = &events, .owner = core};
 	return type->open(&core->links->platform, &o, why);
+}
+
+int links_trouble(const struct core *core, struct buf *ret_what)
+{
+	const struct links *s = core->links;
+	return s && s->platform ? s->type->trouble(s->platform, ret_what) : 0;
 }
 
 void links_stop(struct core *core)

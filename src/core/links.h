@@ -10,8 +10,12 @@
 #include "core/core.h"
 #include "platform/platform.h"
 
-/* The type's table must outlive the core. 0 or negative errno with why. */
-int links_start(struct core *core, const struct platform_type *type, struct buf *why);
+/* The type's table must outlive the core. server and cluster: as struct platform_options says. 0 or negative errno with
+ * why. */
+int links_start(
+    struct core *core, const struct platform_type *type, const char *server, const char *cluster, struct buf *why);
+/* What is wrong with the platform as a whole; 0: nothing. */
+int links_trouble(const struct core *core, struct buf *ret_what);
 void links_stop(struct core *core);
 /* What is left, once the loop has ended. */
 void links_release(struct core *core);

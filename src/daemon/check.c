@@ -37,6 +37,18 @@ static void put_mistakes(struct question *q, const char *text)
 	}
 }
 
+int check_platform(
+    const struct conf *c, const char *file, const char *dir, const struct platform_type **ret, struct buf *errors)
+{
+	struct buf why = BUF_INIT;
+	int r = platform_find(ret, c->platform, dir, &why);
+	if (r)
+		buf_putf(errors, "%s:%d: platform: found \"%s\", expected direct or nats: %s\n", file, c->platform_line,
+		    c->platform, buf_str(&why));
+	buf_release(&why);
+	return r;
+}
+
 /* --- what the program says --- */
 
 static int on_open(void *data, const struct msg *hmon)

@@ -37,6 +37,7 @@ struct daemon {
 	bool has_health; /* it may be left out */
 	struct services services;
 	struct conf *conf;
+	const struct platform_type *platform;
 	struct system *system;
 	char *conf_file, *runtime, *state, *history_path;
 	int runtime_lock, state_lock;
@@ -212,6 +213,12 @@ static bool same_addresses(const struct conf_addresses *a, const struct conf_add
 	return same;
 }
 
+static bool same_platform(const struct conf *a, const struct conf *b)
+{
+	return !strcmp(a->platform, b->platform) && !strcmp(a->nats.server, b->nats.server) &&
+	    !strcmp(a->nats.cluster, b->nats.cluster);
+}
+
 static void log_lines(int level, const char *text)
 {
 	for (const char *end; *text; text = end + (*end == '\n')) {
@@ -256,6 +263,8 @@ static void take_conf(struct conf *fresh, struct buf *notes)
 	bool same_listen = same_addresses(&fresh->listen, &d.conf->listen) && !strcmp(fresh->socket, d.conf->socket);
 	if (strcmp(fresh->name, d.conf->name))
 		takes_restart("a new name", notes);
+	if (!same_platform(fresh, d.conf))
+		takes_restart("another platform", notes);
 	if (memcmp(&fresh->history, &d.conf->history, sizeof fresh->history))
 		takes_restart("what changed in history { }", notes);
 	if (!same_words(&fresh->services, &d.conf->services))
@@ -386,10 +395,15 @@ static int die(const char *what, struct buf *why, int error)
 	return 1;
 }
 
+static const char *conf_name(void)
+{
+	return d.conf_file ? d.conf_file : "";
+}
+
 /* Where the helper is, and the programs that it starts: PREFIX/sbin/vigiad has its own in PREFIX/libexec/vigia, wherever
  * the prefix was moved to. */
 struct programs {
-	char helper[4200], launcher[4200], topology[4200], own[4200], others[4200];
+	char modules[4200], helper[4200], launcher[4200], topology[4200], own[4200], others[4200];
 	const char *dirs[2];
 };
 
@@ -401,6 +415,7 @@ static int find_programs(struct programs *p)
 		return -errno;
 	self[n] = '\0';
 	*strrchr(self, '/') = '\0';
+	snprintf(p->modules, sizeof p->modules, "%s/../libexec/vigia", self);
 	snprintf(p->helper, sizeof p->helper, "%s/../libexec/vigia/vigia-helper", self);
 	snprintf(p->launcher, sizeof p->launcher, "%s/../libexec/vigia/vigia-launcher", self);
 	snprintf(p->topology, sizeof p->topology, "%s/../libexec/vigia/vigia-topology", self);
@@ -422,6 +437,13 @@ static int open_helpers(struct buf *why)
 		return r;
 	struct system_options o = {.launcher = p.launcher, .topology = p.topology};
 	return system_linux.open(&d.system, &o, why);
+}
+
+static int find_platform(struct buf *why)
+{
+	struct programs p;
+	int r = find_programs(&p);
+	return r ? r : check_platform(d.conf, conf_name(), p.modules, &d.platform, why);
 }
 
 static bool is_same_place(const char *a, const char *b)
@@ -480,7 +502,7 @@ static int serve(struct buf *why)
 	if (!r)
 		r = processes_start(&d.core, d.system);
 	if (!r)
-		r = links_start(&d.core, &platform_direct, why);
+		r = links_start(&d.core, d.platform, d.conf->nats.server, d.conf->nats.cluster, why);
 	if (!r)
 		r = view_start(&d.core, "", d.state);
 	if (!r && d.has_health)
@@ -541,9 +563,10 @@ static int check(void)
 	if (!r)
 		r = helper_open(p.helper, p.dirs, 2, &helper, &why);
 	if (!r) {
-		int masters = check_masters(d.conf, d.conf_file ? d.conf_file : "", &why);
-		r = check_monitors(d.conf, d.conf_file ? d.conf_file : "", helper, &why, &notes);
-		r = r ? r : masters;
+		int platform = check_platform(d.conf, conf_name(), p.modules, &d.platform, &why);
+		int masters = check_masters(d.conf, conf_name(), &why);
+		r = check_monitors(d.conf, conf_name(), helper, &why, &notes);
+		r = r ? r : masters ? masters : platform;
 		helper_close(helper);
 	} else if (!why.len) {
 		buf_puts(&why, strerror(-r));
@@ -659,6 +682,11 @@ static int run(const char *file)
 		r = services_load(&d.services, d.conf, &why);
 	if (r)
 		return die("can't start", &why, r);
+	r = find_platform(&why);
+	if (r) {
+		fputs(buf_str(&why), stderr);
+		return 1;
+	}
 	r = open_helpers(&why);
 	if (r)
 		return die("can't start vigia-helper and vigia-launcher", &why, r);

@@ -371,7 +371,8 @@ static bool is_recent(const struct platform *p, uint64_t ms)
 static int nats_trouble(struct platform *p, struct buf *ret_what)
 {
 	if (!engine_is_up(p->engine)) {
-		buf_putf(ret_what, "no nats-server answers at %s: %s", p->server, engine_why(p->engine));
+		buf_putf(ret_what, "no nats-server answers at %s: %s. Start it, or name another one (nats { server }, see "
+				   "vigia.conf(5)); calls to other hosts go on by themselves then", p->server, engine_why(p->engine));
 		return -ENOTCONN;
 	}
 	if (is_recent(p, p->twin_ms)) {

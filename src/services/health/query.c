@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/links.h"
 #include "core/processes.h"
 #include "core/view.h"
 #include "os/clock.h"
@@ -196,6 +197,15 @@ static void view_problems(struct call *c)
 	buf_release(&why);
 }
 
+static void platform_problems(struct call *c)
+{
+	struct buf why = BUF_INIT;
+	if (links_trouble(c->core, &why))
+		query_problem(c, "platform", c->core->name, NULL,
+		    "what carries calls between hosts: %s", buf_str(&why));
+	buf_release(&why);
+}
+
 int query_master_status(struct call *c)
 {
 	struct health *h = health_of(c->core);
@@ -215,6 +225,7 @@ int query_master_status(struct call *c)
 	starter_problems(h->starter, c);
 	launcher_problems(c);
 	view_problems(c);
+	platform_problems(c);
 	supervise_problems(h, c);
 	return query_master_status_more(c);
 }
