@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Four hosts, whatever carries between them: the same on `direct` and on `nats`. The row of the specification that a test shows
+stands in its name, d1 to d5; docs/conformance.md is the table of them."""
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from cluster import SOAK, Cluster, Daemon, NatsServer, Network, need_nats, wait_for
+from frames_peer import Program, Refused
+from test_frames import ANSWER, EVENT, LOST
+
+PLATFORMS = ["direct", "nats"]
+HOSTS = range(1, 5)
+FOREVER = 10 ** 9
+
+
+class Stage(Cluster):
+    """h1 is the master of h2, h3 and h4; they may control each other. A nats-server is on a fifth host."""
+
+    def __init__(self, platform):
+        self.platform, self.server, conf = platform, None, ""
+        if platform == "nats":
+            self.server_address = Network.address(5)
+            conf = f'platform = nats\nnats {{ server = "nats://{self.server_address}:4222" }}\n'
+        super().__init__(4, monitors="default_monitors = false\n" + conf, options=("--insecure-control",),
+                         network=lambda n: Network(n + 1))
+        if conf:
+            self.server = NatsServer(self.server_address, 4222, self.network.space(5))
+
+    def start(self):
+        if self.server:
+            self.server.start()
+        return super().start()
+
+    def close(self):
+        super().close()
+        if self.server:
+            self.server.kill()
+
+    def ask(self, i, operation, **arguments):
+        """The fields of each answer that host i's daemon gives."""
+        with self.program(i) as p:
+            return [m[1] for m in p.ask(operation, **arguments).all()]
+
+    def program(self, i):
+        return Program(self[i].socket)
+
+    def views(self):
+        return [{h["name"]: (h["id"], h["state"]) for h in self.ask(i, "host.list")} for i in HOSTS if self.runs(i)]
+
+    def runs(self, i):
+        return self[i].process.poll() is None
+
+    def agree(self, up=4):
+        first, *others = self.views()
+        return all(o == first for o in others) and [s for _, s in first.values()].count("up") == up and first
+
+    def until_one_view(self, up=4, timeout=30):
+        return wait_for(lambda: self.agree(up), timeout, f"one view with {up} hosts up")
+
+    def all_answer(self):
+        """Everybody is reached from everywhere."""
+        with contextlib.ExitStack() as stack:
+            programs = {i: stack.enter_context(self.program(i)) for i in HOSTS}
+            calls = [(programs[i].ask("host.info", at=f"h{k}", deadline=5000), f"h{k}") for i in HOSTS for k in HOSTS]
+            with contextlib.suppress(Refused):
+                return all(call.one()["name"] == name for call, name in calls)
+
+    def heal(self):
+        """Whatever a test has done to it, all is well again."""
+        if self.server and self.server.process.poll() is not None:
+            self.server.start()
+        for i in HOSTS:
+            self.network.mend(i)
+            if self.runs(i):
+                self[i].kill(signal.SIGCONT)
+            else:
+                self[i].start()
+        self.until_one_view()
+        wait_for(self.all_answer, 30, "everybody answering everybody")
+
+
+@pytest.fixture(scope="module", params=PLATFORMS)
+def kept(request):
+    if os.geteuid() != 0 or subprocess.run(["ip", "netns", "list"], capture_output=True).returncode:
+        pytest.skip("network namespaces need root")
+    if request.param == "nats":
+        need_nats()
+    s = Stage(request.param)
+    try:
+        s.start()
+        yield s
+    finally:
+        s.close()
+
+
+@pytest.fixture
+def hosts(kept):
+    Daemon.started.extend(kept.daemons.values())
+    kept.heal()
+    return kept
+
+
+def fails(call, timeout=20):
+    """What it was refused with."""
+    with pytest.raises(Refused) as refused:
+        call.all(timeout)
+    return refused.value
+
+
+# ----------------------------------------------------------------------------------------------------------------- D1
+
+def test_d1_a_tool_at_any_core_asks_any_host(hosts):
+    for at in HOSTS:
+        with hosts.program(at) as tool:
+            assert [tool.ask("host.info", at=f"h{to}").one()["name"] for to in HOSTS] == ["h1", "h2", "h3", "h4"]
+
+
+def test_d1_hosts_call_and_subscribe_with_every_master_dead(hosts):
+    with hosts.program(2) as tool, hosts.program(3) as emitter:
+        number = emitter.ask("channel.create", key="alone", public=True).one()["number"]
+        hosts.master.kill()
+        assert tool.ask("host.info", at="h3").one()["name"] == "h3"
+        events = tool.ask("channel.subscribe", channel="alone", at="h3")
+        assert events.next()[0] == ANSWER
+        emitter.put(number, (1, b"still"))
+        assert events.next()[1][5] == b"still"
+        refused = fails(tool.ask("host.info", at="h1", deadline=8000))
+        assert refused.code in ("unreachable", "deadline") and refused.text
+
+
+# ----------------------------------------------------------------------------------------------------------------- D2
+
+def test_d2_all_cores_have_one_view(hosts):
+    view = hosts.until_one_view()
+    assert sorted(view) == ["h1", "h2", "h3", "h4"]
+    for i in HOSTS:
+        found, = hosts.ask(i, "host.find", host="h3")
+        described, = hosts.ask(i, "host.info", at="h3")
+        assert found["id"] == described["id"] == view["h3"][0]
+        assert described["machine"] == os.uname().machine and described["processors"] >= 1
+
+
+def test_d2_a_host_that_dies_is_told_stays_listed_and_returns_as_itself(hosts):
+    before = hosts.until_one_view()
+    with hosts.program(2) as tool:
+        changes = tool.ask("channel.subscribe", channel="hosts", at="h3")
+        assert changes.next()[0] == ANSWER
+        hosts[4].kill()
+        kind, event = changes.next()
+        assert kind == EVENT and event[5].decode().split()[:2] == ["h4", before["h4"][0]]
+        view = hosts.until_one_view(up=3)
+        assert view["h4"][0] == before["h4"][0] and view["h4"][1] in ("down", "left")
+    hosts[4].start()
+    assert hosts.until_one_view() == before
+
+
+def test_d2_a_program_of_another_host_is_started_seen_ended_and_told_of(hosts):
+    with hosts.program(1) as tool:
+        run = tool.ask("process.start", ("word", "sleep"), ("word", "1000"), at="h3")
+        pid = run.next()[1][1]["pid"]
+        listed = {p["pid"]: p for p in hosts.ask(2, "process.list", program="sleep", at="h3")}
+        assert listed[pid]["command"] == "sleep 1000"
+        assert hosts.ask(4, "process.signal", pid=pid, signal="TERM", at="h3") == []
+        assert run.next()[1][1] == {"state": "ended", "signal": signal.SIGTERM}
+        assert run.next() is None
+
+
+# ----------------------------------------------------------------------------------------------------------------- D3
+
+@pytest.fixture
+def counter(hosts):
+    """A service on h4, offered by a program there: a sum, and what came late."""
+    with hosts.program(4) as p:
+        p.sum, p.later = 0, []
+
+        def set_more(fields):
+            p.sum += fields.get("x", 1)
+            return {"value": p.sum}
+
+        p.registration = p.offer("counter", get=lambda fields: {"value": p.sum}, set=set_more,
+                                 echo=lambda fields: {"data": fields["data"]},
+                                 slow=lambda fields, answer: p.later.append(answer))
+        yield p
+
+
+def users_of(hosts, at):
+    return hosts.ask(at, "service.list", service="counter", at="h4")[0]["users"]
+
+
+def test_d3_a_service_of_one_host_is_used_from_all_others(hosts, counter):
+    for i in HOSTS:
+        with hosts.program(i) as tool:
+            assert tool.ask("counter.set", x=10, at="h4").one() == {"value": 10 * i}
+            assert tool.ask("service.list", service="counter", at="h4").one()["host"] == "h4"
+    with hosts.program(2) as tool:
+        assert fails(tool.ask("counter.get", at="h3")).code == "unknown-query"
+
+
+def test_d3_who_needs_a_service_is_counted_and_no_more_when_killed(hosts, counter):
+    with hosts.program(2) as one, hosts.program(3) as other:
+        assert one.ask("service.get", service="counter", at="h4").next()[0] == ANSWER
+        assert other.ask("service.get", service="counter", at="h4").next()[0] == ANSWER
+        assert users_of(hosts, 1) == 2
+        one.close()
+        wait_for(lambda: users_of(hosts, 1) == 1, 10, "the killed client's use ending")
+        hosts[3].kill()
+        wait_for(lambda: users_of(hosts, 1) == 0, 30, "the killed host's use ending")
+
+
+def test_d3_a_service_deleted_while_in_use_tells_who_uses_it(hosts, counter):
+    with hosts.program(2) as user, hosts.program(3) as other:
+        use = user.ask("service.get", service="counter", at="h4")
+        assert use.next()[0] == ANSWER
+        waiting = user.ask("counter.slow", at="h4")
+        wait_for(lambda: counter.later, 5, "the call being there")
+        other.ask("service.delete", service="counter", at="h4").all()
+        assert fails(use).code == fails(waiting).code == "unavailable"
+        assert fails(user.ask("counter.get", at="h4")).code == "unknown-query"
+        assert fails(counter.registration).code == "deleted"
+
+
+def test_d3_a_request_may_be_one_way(hosts, counter):
+    with hosts.program(2) as tool:
+        for _ in range(100):
+            tool.ask("counter.set", at="h4", one_way=True)
+        wait_for(lambda: tool.ask("counter.get", at="h4").one()["value"] == 100, 10, "all of them having come")
+        assert len([c for c in tool.calls.values() if not c.came.empty()]) == 0
+
+
+def test_d3_a_slow_call_delays_nobody(hosts, counter):
+    with hosts.program(2) as tool, hosts.program(3) as other:
+        slow = tool.ask("counter.slow", at="h4")
+        wait_for(lambda: counter.later, 5, "the call being there")
+        for client in (tool, other):
+            for _ in range(20):
+                begun = time.monotonic()
+                client.ask("counter.get", at="h4").one()
+                assert time.monotonic() - begun < 1.5
+        counter.later.pop()({"value": -1})
+        assert slow.one() == {"value": -1}
+
+
+WRONG = [
+    ("counter.grow", dict(), "unknown-query"),
+    ("counter.get", dict(y=1), "bad-argument"),
+    ("counter.set", dict(x="many"), "bad-argument"),
+    ("nothing.get", dict(), "unknown-query"),
+    ("host.find", dict(), "bad-argument"),
+    ("host.find", dict(host="h9"), "not-found"),
+    ("service.get", dict(service="no-such"), "not-found"),
+    ("channel.subscribe", dict(channel="no-such"), "not-found"),
+    ("process.info", dict(pid=FOREVER), "not-found"),
+    ("service.delete", dict(service="host"), "not-found"),
+]
+
+
+@pytest.mark.parametrize("operation, arguments, code", WRONG)
+def test_d3_what_is_wrong_is_said_alike_here_and_from_another_host(hosts, counter, operation, arguments, code):
+    with hosts.program(4) as here, hosts.program(2) as there:
+        said = [fails(p.ask(operation, at=at, **arguments)) for p, at in ((here, ""), (there, "h4"))]
+        assert (said[0].code, said[0].text) == (said[1].code, said[1].text)
+        assert said[0].code == code and said[0].text
+
+
+# ----------------------------------------------------------------------------------------------------------------- D4
+
+def sequence_of(subscription, n):
+    """The next n events as (sequence, tag, data)."""
+    events = []
+    while len(events) < n:
+        kind, payload = subscription.next()
+        if kind == EVENT:
+            events.append((payload[0], payload[2], payload[5]))
+    return events
+
+
+def test_d4_emitters_and_subscribers_of_all_hosts_see_one_order(hosts):
+    each = 200
+    with contextlib.ExitStack() as stack:
+        programs = {i: stack.enter_context(hosts.program(i)) for i in HOSTS}
+        programs[3].ask("channel.create", key="order", public=True).all()
+        readers = [programs[i].ask("channel.subscribe", channel="order", at="h3") for i in HOSTS for _ in range(2)]
+        assert all(r.next()[0] == ANSWER for r in readers)
+
+        def emit(i):
+            for n in range(each):
+                programs[i].ask("channel.put", channel="order", tag=1, data=b"%d %d" % (i, n), at="h3", one_way=True)
+
+        threads = [threading.Thread(target=emit, args=(i,)) for i in HOSTS]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        seen = [sequence_of(r, each * len(HOSTS)) for r in readers]
+    assert all(s == seen[0] for s in seen)
+    for i in HOSTS:
+        assert [data for _, _, data in seen[0] if data.startswith(b"%d " % i)] == [b"%d %d" % (i, n) for n in range(each)]
+
+
+def test_d4_a_mask_selects_and_what_is_gone_is_counted(hosts):
+    with hosts.program(3) as emitter, hosts.program(2) as reader:
+        number = emitter.ask("channel.create", key="short", log=10000, public=True).one()["number"]
+        emitter.put(number, *[(1, bytes(1000))] * 30, (2, b"last"))
+        wait_for(lambda: hosts.ask(3, "channel.list", channel="short")[0]["sequence"] == 31, 5, "all being put")
+        all_of_it = reader.ask("channel.subscribe", channel="short", after=0, at="h3")
+        assert all_of_it.next()[0] == ANSWER
+        kind, (lost, before) = all_of_it.next()
+        assert kind == LOST and before == lost + 1 and lost > 15
+        assert [s for s, _, _ in sequence_of(all_of_it, 31 - lost)] == list(range(before, 32))
+        some = reader.ask("channel.subscribe", channel="short", after=20, mask=2, at="h3")
+        assert sequence_of_some(some) == (31, 2, b"last")
+
+
+def sequence_of_some(subscription):
+    while True:
+        kind, payload = subscription.next()
+        if kind == EVENT:
+            return payload[0], payload[2], payload[5]
+
+
+def test_d4_a_deleted_channel_tells_its_subscribers_everywhere(hosts):
+    with contextlib.ExitStack() as stack:
+        programs = {i: stack.enter_context(hosts.program(i)) for i in HOSTS}
+        programs[3].ask("channel.create", key="brief", public=True).all()
+        readers = [programs[i].ask("channel.subscribe", channel="brief", at="h3") for i in HOSTS]
+        assert all(r.next()[0] == ANSWER for r in readers)
+        programs[1].ask("channel.delete", channel="brief", at="h3").all()
+        assert {fails(r).code for r in readers} == {"deleted"}
+
+
+# ----------------------------------------------------------------------------------------------------------------- D5
+
+def test_d5_a_message_of_any_size_that_frames_have_arrives_whole(hosts, counter):
+    dice = random.Random(5)
+    with hosts.program(2) as tool:
+        for n in (0, 1, 65535, 65536, 300000, 1000000):
+            data = dice.randbytes(n)
+            assert tool.ask("counter.echo", data=data, at="h4").one()["data"] == data
+
+
+seen_on = {}
+
+
+def test_d5_nobody_can_tell_which_platform_it_is(hosts, counter):
+    """The same questions, and the same answers but for what is each host's own."""
+    with hosts.program(2) as tool:
+        said = [tool.ask("service.describe", at="h4").all(), sorted(tool.ask("host.info", at="h4").one()),
+                [sorted(m[1]) for m in tool.ask("host.list", at="h4").all()],
+                [m[1]["name"] for m in tool.ask("service.list", at="h4").all()],
+                str(fails(tool.ask("host.info", at="h9")))]
+    seen_on[hosts.platform] = said
+    assert all(other == said for other in seen_on.values())
