@@ -77,6 +77,8 @@ class Stage(Cluster):
         """Whatever a test has done to it, all is well again."""
         if self.server and self.server.process.poll() is not None:
             self.server.start()
+        elif self.server:
+            self.server.process.send_signal(signal.SIGCONT)
         for i in HOSTS:
             self.network.mend(i)
             if self.runs(i):
@@ -248,6 +250,15 @@ def test_d3_a_slow_call_delays_nobody(hosts, counter):
         assert slow.one() == {"value": -1}
 
 
+def test_d3_a_call_ends_at_the_deadline_that_it_was_given(hosts, counter):
+    for at in (2, 4):
+        with hosts.program(at) as tool:
+            begun = time.monotonic()
+            assert fails(tool.ask("counter.slow", at="h4", deadline=500)).code == "deadline"
+            assert 0.5 <= time.monotonic() - begun < 5
+            wait_for(lambda: counter.later, 5, "the call having been there")
+
+
 WRONG = [
     ("counter.grow", dict(), "unknown-query"),
     ("counter.get", dict(y=1), "bad-argument"),
@@ -336,6 +347,9 @@ def test_d4_a_deleted_channel_tells_its_subscribers_everywhere(hosts):
         assert {fails(r).code for r in readers} == {"deleted"}
 
 
+# Chains of channels across hosts: here.
+
+
 # ----------------------------------------------------------------------------------------------------------------- D5
 
 def test_d5_a_message_of_any_size_that_frames_have_arrives_whole(hosts, counter):
@@ -352,9 +366,118 @@ seen_on = {}
 def test_d5_nobody_can_tell_which_platform_it_is(hosts, counter):
     """The same questions, and the same answers but for what is each host's own."""
     with hosts.program(2) as tool:
+        wait_for(lambda: "topology" in tool.ask("host.info", at="h4").one(), 20, "h4 knowing what it is made of")
         said = [tool.ask("service.describe", at="h4").all(), sorted(tool.ask("host.info", at="h4").one()),
                 [sorted(m[1]) for m in tool.ask("host.list", at="h4").all()],
                 [m[1]["name"] for m in tool.ask("service.list", at="h4").all()],
                 str(fails(tool.ask("host.info", at="h9")))]
     seen_on[hosts.platform] = said
     assert all(other == said for other in seen_on.values())
+
+
+# ----------------------------------------------------------------------------------------------------------- what breaks
+
+CLEAR = {"unreachable", "unavailable", "deadline", "closed", "unknown-query"}  # the last: its program went with its daemon
+
+
+class Asked:
+    """A call with a deadline that nobody will answer, or somebody will."""
+
+    def __init__(self, dice, programs, at, to):
+        self.at, self.to, self.deadline = at, to, dice.randrange(300, 1500)
+        operation = dice.choice(["slow.wait", "slow.echo", "host.info"])
+        arguments = {"data": dice.randbytes(dice.choice([1, 1000, 200000]))} if operation == "slow.echo" else {}
+        self.begun = time.monotonic()
+        try:
+            self.call = programs[at].ask(operation, at=f"h{to}", deadline=self.deadline, **arguments)
+        except OSError:
+            self.call = None  # this daemon is gone already
+
+    def ends(self, in_time=True):
+        """With an answer or a clear error. Three times its deadline, and what a loaded machine takes to say so."""
+        if not self.call:
+            return
+        try:
+            self.call.all(self.deadline * 3 / 1000 + 5 if in_time else 60)
+        except Refused as e:
+            assert e.code in CLEAR and e.text, f"h{self.at} to h{self.to}: {e}"
+
+
+KINDS = ["kill", "cut", "stop", "client"]
+OF_SERVER = ["kill server", "stop server"]
+
+
+class Disaster:
+    """What happens to one of them; heal() mends all."""
+    def __init__(self, kind, dice, hosts, programs):
+        self.kind, self.host = kind, dice.choice(HOSTS)
+        {"kill": hosts[self.host].kill, "stop": lambda: hosts[self.host].kill(signal.SIGSTOP),
+         "cut": lambda: hosts.network.cut(self.host), "client": programs[self.host].close,
+         "kill server": lambda: hosts.server.kill(),
+         "stop server": lambda: hosts.server.process.send_signal(signal.SIGSTOP)}[self.kind]()
+
+    def __repr__(self):
+        return self.kind if "server" in self.kind else f"{self.kind} h{self.host}"
+
+
+def offer_slow(program):
+    program.offer("slow", wait=lambda fields, answer: None, echo=lambda fields: {"data": fields["data"]})
+    return program
+
+
+def told_or_goes_on(subscription, marker):
+    """It gets what is put now, or has been told that it is over: never silence."""
+    try:
+        while True:
+            kind, payload = subscription.next(30)
+            if kind == EVENT and payload[5] == marker:
+                return
+    except Refused as e:
+        assert e.code in CLEAR | {"deleted"} and e.text
+
+
+def one_run(hosts, seed):
+    dice = random.Random(seed)
+    with contextlib.ExitStack() as stack:
+        programs = {i: stack.enter_context(hosts.program(i)) for i in HOSTS}
+        offering = {i: offer_slow(stack.enter_context(hosts.program(i))) for i in HOSTS}
+        home = dice.choice(HOSTS)
+        programs[home].ask("channel.create", key="runs", public=True).all()
+        listening = [stack.enter_context(hosts.program(i)).ask("channel.subscribe", channel="runs", at=f"h{home}") for i in HOSTS]
+        uses = [programs[dice.choice(HOSTS)].ask("service.get", service="slow", at=f"h{dice.choice(HOSTS)}") for _ in range(4)]
+        assert all(s.next()[0] == ANSWER for s in listening + uses)
+
+        def ask_around():
+            return [Asked(dice, programs, dice.choice(HOSTS), dice.choice(HOSTS)) for _ in range(6)]
+
+        calls = ask_around()
+        kinds = (OF_SERVER if hosts.server else []) + KINDS
+        these = [kinds[seed % len(kinds)]] + [dice.choice(kinds) for _ in range(dice.choice([0, 0, 1]))]
+        disasters = [Disaster(kind, dice, hosts, programs) for kind in these]
+        print(disasters, "channel on", home, flush=True)
+        calls += ask_around()
+        stopped = [d.host for d in disasters if d.kind == "stop"]
+        for call in calls:
+            if call.at not in stopped:
+                call.ends()
+        hosts.heal()
+        for call in calls:
+            if call.at in stopped:
+                call.ends(in_time=False)
+        marker = b"%d" % seed
+        with hosts.program(home) as emitter:
+            emitter.ask("channel.create", key="runs", public=True).all()
+            emitter.ask("channel.put", channel="runs", tag=1, data=marker).all()
+        for s in listening:
+            told_or_goes_on(s, marker)
+        for p in programs.values():
+            p.close()
+        for i in HOSTS:
+            wait_for(lambda: all(s["users"] == 0 for s in hosts.ask(i, "service.list", service="slow")), 30, f"no use left on h{i}")
+
+
+@pytest.mark.parametrize("n", range(200 if SOAK else 4))
+def test_d5_whatever_breaks_calls_end_and_all_agree_when_it_is_back(hosts, n):
+    seed = int(os.environ.get("VIGIA_SEED", random.randrange(1 << 26) * 12 + n))  # so that each kind comes in turn
+    print("VIGIA_SEED =", seed, flush=True)
+    one_run(hosts, seed)

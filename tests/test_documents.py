@@ -62,3 +62,8 @@ def test_every_link_inside_the_documents_leads_somewhere():
         with open(f"{ROOT}/{page}") as f:
             for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", f.read()):
                 assert os.path.exists(os.path.join(ROOT, os.path.dirname(page), link)), f"{page}: {link}"
+
+
+def test_the_table_of_conformance_names_each_test_that_there_is():
+    with open(f"{ROOT}/docs/conformance.md") as page, open(f"{ROOT}/tests/test_conformance.py") as tests:
+        assert re.findall(r"`(test_d\d\w+)`", page.read()) == re.findall(r"^def (test_\w+)", tests.read(), re.M)

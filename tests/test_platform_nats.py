@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host of a cluster over NATS, written from docs/platform-nats.md alone, with no library; the other is src/platform/nats,
-which sends back what it gets."""
+which sends back what it gets, or a whole vigiad."""
+import json
 import os
 import random
 import socket
@@ -10,7 +11,9 @@ import time
 
 import pytest
 
-from cluster import BUILD
+from cluster import BUILD, PREFIX, free_port, wait_for
+from hmon_peer import Node
+from test_frames import END, ERROR, EVENT, QUERY, frame_bytes, payload_of
 
 STATE, ASK, DATA = 1, 2, 3
 ANSWER = 3
@@ -24,16 +27,18 @@ def frame(number, payload):
 class Host:
     """One that talks to one other."""
 
-    def __init__(self, port):
+    def __init__(self, port, other=OTHER, cluster="test"):
+        self.other_id, self.subjects = other, f"vigia.{cluster}"
         self.socket = socket.create_connection(("127.0.0.1", port), 5)
         self.file = self.socket.makefile("rb")
         self.boot, self.other, self.era = random.getrandbits(62) + 1, 0, 0
         self.begin_anew()
+        self.kinds = []
         self.name, self.frames, self.stream, self.breaks, self.nobody = None, [], b"", 0, False
         assert self.file.readline().startswith(b"INFO")
         self.put(b'CONNECT {"verbose":false,"headers":true,"no_responders":true}')
-        self.put(b"SUB vigia.test.host.%s.* 1" % ME.encode())
-        self.put(b"SUB vigia.test.nobody.%s.* 2" % ME.encode())
+        self.put(f"SUB {self.subjects}.host.{ME}.* 1".encode())
+        self.put(f"SUB {self.subjects}.nobody.{ME}.* 2".encode())
 
     def begin_anew(self):
         self.sent = self.sent_taken = self.taken = 0
@@ -44,8 +49,8 @@ class Host:
 
     def say(self, kind, data=b""):
         header = struct.pack(">BB6xQQQQQ", 1, kind, self.era, self.boot, self.other, self.sent, self.taken)
-        reply = f" vigia.test.nobody.{ME}.{OTHER}" if kind == ASK else ""
-        self.put(f"PUB vigia.test.host.{OTHER}.{ME}{reply} {48 + len(data)}".encode(), header + data)
+        reply = f" {self.subjects}.nobody.{ME}.{self.other_id}" if kind == ASK else ""
+        self.put(f"PUB {self.subjects}.host.{self.other_id}.{ME}{reply} {48 + len(data)}".encode(), header + data)
         if kind == DATA:
             self.sent += len(data)
 
@@ -65,7 +70,7 @@ class Host:
             self.nobody = True
         elif words[0] == b"MSG":
             data = self.file.read(int(words[-1]) + 2)[:-2]
-            assert words[1].decode() == f"vigia.test.host.{ME}.{OTHER}"
+            assert words[1].decode() == f"{self.subjects}.host.{ME}.{self.other_id}"
             self.take(data)
 
     def take(self, message):
@@ -90,6 +95,7 @@ class Host:
     def cut(self):
         while len(self.stream) >= 16 and len(self.stream) >= 16 + int.from_bytes(self.stream[:4], "big"):
             n, kind, _, _, number = struct.unpack(">IBBHQ", self.stream[:16])
+            self.kinds.append(kind)
             self.frames.append((number, self.stream[16:16 + n]))
             self.stream = self.stream[16 + n:]
 
@@ -167,6 +173,58 @@ def test_what_was_lost_on_the_way_is_told(port, echo):
     h.send(frame(1 << 40 | 4, pattern(1 << 40 | 4, 64)))
     h.until(lambda: len(h.frames) == 2)
     assert h.breaks == 1
+
+
+@pytest.fixture
+def host(daemon, nats_server):
+    """A vigiad, and the stranger beside it."""
+    listen = free_port()
+    d = daemon(f'platform = nats\nnats {{ server = "{nats_server.url}" }}\nlisten = {{"127.0.0.1:{listen}"}}\n'
+               "default_monitors = false\n")
+    d.listens = listen
+    d.vigia("channel.create", "news", "public=yes")
+    d.id, = [h["id"] for h in json.loads(d.vigia("host.list", "--json").stdout)]
+    h = Host(nats_server.port, d.id, "default")
+    h.meet()
+    return d, h
+
+
+def said(h, number):
+    """What came under this number: kinds and payloads."""
+    return [(kind, payload_of(kind, payload)) for kind, (n, payload) in zip(h.kinds, h.frames) if n == number]
+
+
+def test_a_stranger_asks_a_vigiad_and_is_told_of_events(host):
+    d, h = host
+    h.send(frame_bytes((QUERY, 0, 1, (["", 5000, []], ["host", {"query": "info"}, "", []]))))
+    h.until(lambda: END in [kind for kind, _ in said(h, 1)])
+    (_, answer), _ = said(h, 1)
+    assert answer[1]["id"] == d.id and answer[1]["name"] == "n1"
+    h.send(frame_bytes((QUERY, 0, 2, (["", 0, []], ["channel", {"query": "subscribe", "channel": "news", "after": 0}, "", []]))))
+    h.until(lambda: said(h, 2))
+    d.vigia("channel.put", "news", "1", "for all")
+    h.until(lambda: EVENT in [kind for kind, _ in said(h, 2)])
+    assert said(h, 2)[-1][1][5] == b"for all"
+    h.send(frame_bytes((QUERY, 0, 3, (["", 0, []], ["channel", {"query": "put", "channel": "news"}, "", []]))))
+    h.until(lambda: said(h, 3))
+    (kind, refused), = said(h, 3)
+    assert kind == ERROR and refused[1]["code"] == "not-permitted"
+
+
+def test_a_stranger_is_a_host_that_others_ask(host):
+    d, h = host
+    with Node(("127.0.0.1", d.listens), "py").connect() as node:
+        node.ask("host", "announce", host=ME).all()
+        wait_for(lambda: "py" in d.vigia("host.list").stdout, 5, "it being known")
+        asked = subprocess.Popen([f"{PREFIX}/bin/vigia", "host.info", "at=py", "--json"], env=d.env(), stdout=subprocess.PIPE, text=True)
+        h.until(lambda: QUERY in h.kinds)
+        number, payload = h.frames[h.kinds.index(QUERY)]
+        (to, deadline, caller), query = payload_of(QUERY, payload)
+        assert query[0] == "host" and query[1]["query"] == "info"
+        assert caller[0].hex() == d.id and caller[1] == os.getuid()
+        h.send(frame_bytes((ANSWER, 0, number, ["host", {"name": "py", "processors": 1}, "", []])) +
+               frame_bytes((END, 0, number, None)))
+        assert json.loads(asked.communicate(timeout=20)[0]) == [{"name": "py", "processors": "1"}]
 
 
 def test_nobody_there_is_said_at_once(port):

@@ -23,7 +23,8 @@ struct call *call_new(struct asker *a, const struct op *op, const struct asked *
 	if (!c)
 		return NULL;
 	*c = (struct call){.op = op, .asker = a, .core = a->core, .peer = a->peer, .id = asked->id,
-	    .one_way = asked->one_way, .deadline_ms = asked->deadline_ms, .caller = caller_of(a, asked), .msg = take_query, .next = a->calls};
+	    .deadline_ms = asked->deadline_ms, .one_way = asked->one_way, .caller = caller_of(a, asked),
+	    .msg = take_query, .next = a->calls};
 	a->calls = c;
 	a->calls_n++;
 	return c;

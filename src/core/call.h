@@ -97,8 +97,8 @@ struct call {
 	union op_value args[OP_ARGS_MAX]; /* as in op->args; texts live as long as the call */
 	void *state;
 	struct frame_caller caller; /* who it is for, as his own kernel said */
-	bool more, one_way;
 	int64_t deadline_ms; /* as it was asked; 0: the operation's own */
+	bool more, one_way;
 	struct msg *msg;
 	struct call *next;
 };
