@@ -88,13 +88,14 @@ class Program:
         self.send(*[(EVENT, 0, channel, (0, 0, tag, (bytes(16), 0, 0), [], data)) for tag, data in events])
 
     def offer(self, name, **operations):
-        """Until this closes. Each is a function of the query's fields: its answer's fields; or a generator of them; or, with a
-        second parameter, one that keeps the function that answers for later."""
+        """Until this closes. Each is a function of the query's fields: its answer's fields; or, with a
+        second parameter, one that keeps the function that answers: `answer(fields)`, and with end=False more to come. One
+        whose name begins with watch goes on."""
         self.offered[name] = operations
-        described = [["operation", {"name": verb, "doc": "", "changes": verb.startswith("set")}, "",
+        described = [["operation", {"name": verb, "doc": "", "changes": verb.startswith("set"), "streams": verb.startswith("watch")}, "",
                       [["argument", {"name": "x", "type": "integer"}, "", []], ["argument", {"name": "data", "type": "bytes"}, "", []]]]
                      for verb in operations]
-        noun = [f"service", {"query": "register", "name": name}, "", described]
+        noun = ["service", {"query": "register", "name": name}, "", described]
         call = Call(self, next(self.numbers))
         self.calls[call.number] = call
         self.send((QUERY, 0, call.number, (["", 0, []], noun)))
@@ -129,9 +130,9 @@ class Program:
     def _answer(self, flags, number, query):
         noun, fields = query[0], dict(query[1])
 
-        def answer(fields):
+        def answer(fields, end=True):
             if not flags & ONE_WAY:
-                self.send((ANSWER, 0, number, [noun, fields, "", []]), (END, 0, number, None))
+                self.send((ANSWER, 0, number, [noun, fields, "", []]), *[(END, 0, number, None)][:end])
 
         function = self.offered[noun][fields.pop("query")]
         fields.pop("id", None)

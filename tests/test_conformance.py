@@ -181,7 +181,7 @@ def test_d2_a_program_of_another_host_is_started_seen_ended_and_told_of(hosts):
 def counter(hosts):
     """A service on h4, offered by a program there: a sum, and what came late."""
     with hosts.program(4) as p:
-        p.sum, p.later = 0, []
+        p.sum, p.later, p.watched = 0, [], []
 
         def set_more(fields):
             p.sum += fields.get("x", 1)
@@ -189,7 +189,8 @@ def counter(hosts):
 
         p.registration = p.offer("counter", get=lambda fields: {"value": p.sum}, set=set_more,
                                  echo=lambda fields: {"data": fields["data"]},
-                                 slow=lambda fields, answer: p.later.append(answer))
+                                 slow=lambda fields, answer: p.later.append(answer),
+                                 watch=lambda fields, answer: (answer({"value": 1}, end=False), p.watched.append(answer)))
         yield p
 
 
@@ -257,6 +258,17 @@ def test_d3_a_call_ends_at_the_deadline_that_it_was_given(hosts, counter):
             assert fails(tool.ask("counter.slow", at="h4", deadline=500)).code == "deadline"
             assert 0.5 <= time.monotonic() - begun < 5
             wait_for(lambda: counter.later, 5, "the call having been there")
+
+
+def test_d3_an_operation_that_goes_on_has_a_deadline_for_its_first_answer_alone(hosts, counter):
+    for at in (2, 4):
+        with hosts.program(at) as tool:
+            watch = tool.ask("counter.watch", at="h4", deadline=1000)
+            assert watch.next()[1][1] == {"value": 1}
+            fails(tool.ask("counter.slow", at="h4", deadline=2000))  # as the clock
+            wait_for(lambda: counter.watched, 5, "its being watched")
+            counter.watched.pop()({"value": 2})
+            assert watch.next()[1][1] == {"value": 2} and watch.next() is None
 
 
 WRONG = [

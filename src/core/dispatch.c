@@ -248,7 +248,8 @@ static const struct op *op_for(struct asker *a, const struct asked *asked, const
 	const struct op *here = core_op(a->core, query->name, msg_get(query, "query", ""));
 	if (is_here(a->core, asked->to))
 		return here;
-	return here && (here->flags & OP_STREAMS) ? &elsewhere_streams : &elsewhere;
+	/* Does one that isn't known here go on? Its own host knows, and keeps its deadline. */
+	return !here || (here->flags & OP_STREAMS) ? &elsewhere_streams : &elsewhere;
 }
 
 static bool deadline_ok(struct asker *a, const struct asked *asked)
