@@ -429,6 +429,12 @@ class Disaster:
          "kill server": lambda: hosts.server.kill(),
          "stop server": lambda: hosts.server.process.send_signal(signal.SIGSTOP)}[self.kind]()
 
+    def wait_until_seen(self, hosts):
+        """The master says of the host that it is down."""
+        if self.kind in ("kill", "stop", "cut") and self.host != 1 and hosts.runs(1):
+            state = lambda: hosts.ask(1, "host.find", host=f"h{self.host}")[0]["state"]
+            wait_for(lambda: state() != "up", 30, f"h{self.host} being down")
+
     def __repr__(self):
         return self.kind if "server" in self.kind else f"{self.kind} h{self.host}"
 
@@ -473,6 +479,8 @@ def one_run(hosts, seed):
         for call in calls:
             if call.at not in stopped:
                 call.ends()
+        if SOAK and dice.random() < 0.25 and 1 not in stopped:
+            disasters[0].wait_until_seen(hosts)
         hosts.heal()
         for call in calls:
             if call.at in stopped:

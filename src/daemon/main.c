@@ -685,6 +685,7 @@ static int run(const char *file)
 	r = find_platform(&why);
 	if (r) {
 		fputs(buf_str(&why), stderr);
+		buf_release(&why);
 		return 1;
 	}
 	r = open_helpers(&why);
