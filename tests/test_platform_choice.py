@@ -81,6 +81,6 @@ def test_check_tells_of_a_platform_that_is_not_there(daemon):
 def test_another_platform_takes_a_restart(daemon):
     d = daemon(ALONE)
     d.configure("platform = nats\n" + ALONE)
-    d.vigia("reload")
+    assert "another platform takes a restart" in d.vigia("reload").stderr
     assert "another platform takes a restart" in d.read_log()
     assert not mapped(d)
