@@ -42,7 +42,9 @@ const struct conf_option conf_options[] = {
 	    "The services of this host beside the core's own (hosts, services, channels): health, process, lease, or all. "
 	    "What is left out costs nothing and can't be asked here; a program may offer another one under its name. Without "
 	    "health nothing is measured, there is no node or master, and no other host is heard of. "
-	    "May be empty: {}. A change takes a restart."},
+	    "May be empty: {}. Any other NAME is a module, service-NAME.so in libexec/vigia or in the directory services of the "
+	    "daemon's own state: it runs within the daemon, with all of its rights. "
+	    "A change takes a restart."},
 	{CONF_TOP, "default_monitors", CONF_BOOL, "true", 0, 0, AT(default_monitors),
 	    "Whether host, fs and temperature run without being named. One alone is left out by monitor NAME { enabled = false }."},
 
