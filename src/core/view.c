@@ -377,6 +377,19 @@ static const struct op_field info_fields[] = {
     {"topology", OP_TEXT, "how these lie within each other, with their caches"},
     {NULL},
 };
+static const struct op_field ping_fields[] = {
+    {"data", OP_BYTES, "as it came"},
+    {NULL},
+};
+
+static int run_ping(struct call *c)
+{
+	struct msg *m = call_answer(c, "host");
+	if (m)
+		msg_set_bytes(m, "data", c->args[0].bytes, c->args[0].n);
+	call_send(c, m);
+	return CALL_DONE;
+}
 
 static const struct op ops[] = {
     {"host", "list", "the hosts of the cluster, as this one sees them", OP_READS, ROLE_CLIENT,
@@ -386,6 +399,8 @@ static const struct op ops[] = {
 	.args = {{"host", OP_TEXT, "its name or id", .required = true}}, .run = run_find, .fields = row_fields},
     {"host", "info", "what the host that is asked is made of", OP_READS, ROLE_CLIENT, .run = run_info,
 	.fields = info_fields},
+    {"host", "ping", "the same bytes back: is it there, and how fast", OP_READS, ROLE_CLIENT,
+	.args = {{"data", OP_BYTES, "what comes back"}}, .run = run_ping, .fields = ping_fields},
     {NULL},
 };
 
