@@ -13,6 +13,7 @@ import time
 import pytest
 
 from cluster import BUILD, SOAK, wait_for
+from host_crowd import HostCrowd
 from hmon_peer import Config, Metric, Monitor, Node
 
 MANY = 1000 if SOAK else 100
@@ -101,6 +102,36 @@ def test_nodes_that_all_come_back_after_a_masters_death_are_all_there_and_none_i
             t.join()
         wait_for(lambda: all(n.state == "up" or n.state == "not watched" for n in c.nodes("n????")), 10, "all up")
         assert not [e for e in c.events() if e.event == "node-down" and "never" in e.text]
+
+
+# ------------------------------------------------------------------------------------------------ hosts
+
+@pytest.fixture
+def many_hosts(daemon):
+    d = daemon('listen = {"127.0.0.1:0"}\nmonitor host { enabled = false }\nlimits { nodes = 2000 connections = 4000 }\n')
+    crowd = HostCrowd(int(wait_for(lambda: re.search(r"127.0.0.1 port (\d+)", d.read_log()), 5)[1]))
+    crowd.add(*(f"host{i}" for i in range(MANY)))
+    yield d, crowd
+    crowd.close()
+
+
+def test_one_more_host_is_one_message_to_each_other_and_the_table_is_one_to_the_newcomer(many_hosts):
+    d, crowd = many_hosts
+    told = lambda name: all(name in h.changes for h in crowd.hosts.values() if h.name != name)
+    others = list(crowd.hosts.values())
+    wait_for(lambda: all(sum(h.tables) + len(set(h.changes) - {h.name}) >= MANY for h in others), 20, "everybody knows all")
+    assert [len(h.tables) for h in others] == [1] * MANY
+    crowd.forget_what_was_told()
+    for newcomer in ("one-more", "and-another"):
+        crowd.add(newcomer)
+        wait_for(lambda: told(newcomer), 20, "all others are told")
+    assert {tuple(h.changes) for h in others} == {("one-more", "and-another")}, "a message each"
+    assert not any(h.tables for h in others)
+    assert crowd.hosts["one-more"].tables == [MANY + 2] and crowd.hosts["one-more"].changes == ["and-another"]
+    assert crowd.hosts["and-another"].tables == [MANY + 3] and not crowd.hosts["and-another"].changes
+    with d.client() as c:
+        assert len(list(c.ask("host", "list"))) == MANY + 3
+    assert not crowd.why, crowd.why
 
 
 # ------------------------------------------------------------------------------------------------ thousands
