@@ -11,7 +11,7 @@
 #include "core/view.h"
 #include "proto/frame.h"
 
-enum { BUCKETS = 256, PENDING = 16 << 20, ENOUGH = 1 << 20 };
+enum { BUCKETS = 256, PENDING = 16 << 20, ENOUGH = 1 << 20, OUT_KEEP = 65536 };
 static const int64_t IDLE_NS = 30000000000;
 
 /* Another host: what it asks us, and what we have passed on to it. */
@@ -21,13 +21,14 @@ struct link {
 	struct asker asker;
 	struct relay relay;
 	bool wants;
-	struct link *next;
+	struct link *next, *next_wanting;
 };
 
 struct links {
 	struct platform *platform;
 	const struct platform_type *type;
-	struct link *buckets[BUCKETS];
+	struct link *buckets[BUCKETS], *wanting_links;
+	struct buf out; /* a frame on its way */
 	uv_idle_t wanting;
 };
 
@@ -72,39 +73,42 @@ static struct link *link_of(const struct asker *a)
 static void want(struct asker *a);
 
 /* What was sent is taken for gone at the next turn, unless too much waits: then `room` comes. */
-static void send_frame(struct link *l, const struct buf *frame)
+static void send_out(struct link *l)
 {
 	struct links *s = l->core->links;
 	if (!s->platform)
 		return;
 	want(&l->asker);
-	if (frame->failed || !frame->len || s->type->send(s->platform, &l->id, frame->data, frame->len))
+	if (s->out.failed || !s->out.len || s->type->send(s->platform, &l->id, s->out.data, s->out.len))
 		l->core->figures.overflows++;
+	if (s->out.size > OUT_KEEP)
+		buf_release(&s->out);
+}
+
+static struct buf *begin_out(const struct call *c)
+{
+	struct buf *out = &c->core->links->out;
+	buf_clear(out);
+	return out;
 }
 
 static void answer(struct call *c, const struct msg *m)
 {
-	struct buf out = BUF_INIT;
-	frames_encode(&out, c->id, m);
-	send_frame(link_of(c->asker), &out);
-	buf_release(&out);
+	frames_encode(begin_out(c), c->id, m);
+	send_out(link_of(c->asker));
 }
 
 static void over(struct call *c, const char *code, const char *text)
 {
-	struct buf out = BUF_INIT;
-	frames_encode_over(&out, c->id, code, text);
-	send_frame(link_of(c->asker), &out);
-	buf_release(&out);
+	frames_encode_over(begin_out(c), c->id, code, text);
+	send_out(link_of(c->asker));
 }
 
 static int send_one(void *data, const struct frame *f)
 {
 	struct call *c = data;
-	struct buf out = BUF_INIT;
-	frame_put(&out, f->kind, 0, (uint64_t)c->id, f->payload, f->n);
-	send_frame(link_of(c->asker), &out);
-	buf_release(&out);
+	frame_put(begin_out(c), f->kind, 0, (uint64_t)c->id, f->payload, f->n);
+	send_out(link_of(c->asker));
 	return 0;
 }
 
@@ -136,20 +140,27 @@ static size_t pending(const struct asker *a)
 static void on_wanting(uv_idle_t *idle)
 {
 	struct core *core = idle->data;
+	struct link *l = core->links->wanting_links, *next;
 	uv_idle_stop(idle);
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct link *l = core->links->buckets[i]; l; l = l->next)
-			if (l->wants) {
-				l->wants = false;
-				if (pending(&l->asker) < ENOUGH)
-					asker_go_on(&l->asker);
-			}
+	core->links->wanting_links = NULL;
+	for (; l; l = next) {
+		next = l->next_wanting;
+		l->wants = false;
+		if (pending(&l->asker) < ENOUGH)
+			asker_go_on(&l->asker);
+	}
 }
 
 static void want(struct asker *a)
 {
-	link_of(a)->wants = true;
-	uv_idle_start(&a->core->links->wanting, on_wanting);
+	struct link *l = link_of(a);
+	struct links *s = a->core->links;
+	if (l->wants)
+		return;
+	l->wants = true;
+	l->next_wanting = s->wanting_links;
+	s->wanting_links = l;
+	uv_idle_start(&s->wanting, on_wanting);
 }
 
 static const struct asker_type link_asker = {.answer = answer, .over = over, .encode = frames_encode,
@@ -287,6 +298,8 @@ void links_release(struct core *core)
 			core->links->buckets[i] = l->next;
 			free(l);
 		}
+	if (core->links)
+		buf_release(&core->links->out);
 	free(core->links);
 	core->links = NULL;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAGS = 1 << 20 };
+enum { LAGS = 1 << 20, QUERY_KEEP = 4096 };
 #define NUMBER_MOST ((1ULL << 62) - 1) /* above are the numbers of channels (docs/frames.md) */
 
 struct relayed {
@@ -16,7 +16,7 @@ struct relayed {
 	size_t next_vacant;
 	uint64_t lost;	 /* events that the asker did not read in time, not yet told ... */
 	uint64_t before; /* ... and the sequence before which they were */
-	uv_timer_t *deadline;
+	uv_timer_t *deadline; /* kept for the next call in this slot */
 	bool answered;
 };
 
@@ -81,18 +81,26 @@ static void on_timer_closed(uv_handle_t *h)
 static void stop_deadline(struct relayed *e)
 {
 	if (e->deadline)
-		uv_close((uv_handle_t *)e->deadline, on_timer_closed);
-	e->deadline = NULL;
+		uv_timer_stop(e->deadline);
 }
 
 static int start_deadline(struct relayed *e, int64_t ms)
 {
-	e->deadline = calloc(1, sizeof *e->deadline);
-	if (!e->deadline)
-		return -ENOMEM;
-	uv_timer_init(e->relay->core->net.loop, e->deadline);
-	e->deadline->data = e;
+	if (!e->deadline) {
+		e->deadline = calloc(1, sizeof *e->deadline);
+		if (!e->deadline)
+			return -ENOMEM;
+		uv_timer_init(e->relay->core->net.loop, e->deadline);
+		e->deadline->data = e;
+	}
 	return uv_timer_start(e->deadline, on_deadline, (uint64_t)ms, 0);
+}
+
+static void free_relayed(struct relayed *e)
+{
+	if (e->deadline)
+		uv_close((uv_handle_t *)e->deadline, on_timer_closed);
+	free(e);
 }
 
 /* --- there --- */
@@ -107,9 +115,10 @@ static int put_query(struct relayed *e, int64_t deadline_ms, struct buf *out)
 static int begin(struct relay *r, struct call *c, int64_t deadline_ms)
 {
 	struct relayed *e = take_slot(r);
-	struct buf out = BUF_INIT;
+	struct buf *out = &r->query;
 	if (!e)
 		return -ENOMEM;
+	buf_clear(out);
 	e->number = (e->number + (1ULL << 32)) & NUMBER_MOST;
 	e->call = c;
 	e->lost = 0;
@@ -117,10 +126,11 @@ static int begin(struct relay *r, struct call *c, int64_t deadline_ms)
 	c->state = e;
 	int ret = c->one_way ? 0 : start_deadline(e, deadline_ms);
 	if (!ret)
-		ret = put_query(e, deadline_ms, &out);
+		ret = put_query(e, deadline_ms, out);
 	if (!ret)
-		ret = r->send(r, &out);
-	buf_release(&out);
+		ret = r->send(r, out);
+	if (out->size > QUERY_KEEP)
+		buf_release(out);
 	return ret;
 }
 
@@ -316,7 +326,8 @@ void relay_release(struct relay *r, const char *code, const char *text)
 {
 	relay_fail(r, NULL, code, text);
 	for (size_t i = 0; i < r->n; i++)
-		free(r->slots[i]);
+		free_relayed(r->slots[i]);
 	free(r->slots);
+	buf_release(&r->query);
 	*r = (struct relay){.core = r->core};
 }

@@ -21,6 +21,7 @@ struct relay {
 	void *owner;
 	struct relayed **slots; /* by the lower 32 bits of their number, less 1 */
 	size_t n, size, vacant; /* slots used; had; the first that is free, + 1 */
+	struct buf query;	/* on its way */
 };
 
 void relay_init(struct relay *r, struct core *core, int (*send)(struct relay *r, const struct buf *frame), void *owner);

@@ -377,6 +377,7 @@ static const struct op_field info_fields[] = {
     {"topology", OP_TEXT, "how these lie within each other, with their caches"},
     {NULL},
 };
+
 static const struct op_field ping_fields[] = {
     {"data", OP_BYTES, "as it came"},
     {NULL},

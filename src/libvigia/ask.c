@@ -64,19 +64,22 @@ void ask_end_all(struct vigia *v, int result, const struct vigia_error *error)
 			end(v, v->asks[i], result, error);
 }
 
+/* The newest first: one is often all there are. */
 int64_t ask_next_deadline_ns(const struct vigia *v)
 {
 	int64_t next = INT64_MAX;
-	for (size_t i = 0; v->asks_n && i < ASKS; i++)
-		for (const struct ask *a = v->asks[i]; a; a = a->next)
+	unsigned left = v->asks_n;
+	for (uint64_t i = v->last; left; i--)
+		for (const struct ask *a = v->asks[i % ASKS]; a; a = a->next, left--)
 			next = a->deadline_ns < next ? a->deadline_ns : next;
 	return next;
 }
 
 static struct ask *overdue(struct vigia *v, int64_t now_ns)
 {
-	for (size_t i = 0; v->asks_n && i < ASKS; i++)
-		for (struct ask *a = v->asks[i]; a; a = a->next)
+	unsigned left = v->asks_n;
+	for (uint64_t i = v->last; left; i--)
+		for (struct ask *a = v->asks[i % ASKS]; a; a = a->next, left--)
 			if (a->deadline_ns <= now_ns)
 				return a;
 	return NULL;
