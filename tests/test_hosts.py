@@ -101,6 +101,13 @@ def test_hosts_ask_each_other_with_every_master_dead(hosts):
     assert p.returncode == 1 and "no vigiad answers at 127.0.0.1" in p.stderr
 
 
+def test_a_ping_brings_back_the_same_bytes_from_here_and_from_there(hosts):
+    h = hosts(2)
+    for at in ("h1", "h2"):
+        assert operations(h["h1"], "host.ping", "here \u00e9", f"at={at}") == [{"data": base64.b64encode("here \u00e9".encode()).decode()}]
+    assert operations(h["h2"], "host.ping", "at=h1") == [{"data": ""}]
+
+
 def test_a_name_or_an_id_will_do_and_who_is_not_there_is_said(hosts):
     h = hosts(2)
     id = operations(h["h1"], "host.find", "h2")[0]["id"]
