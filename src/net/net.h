@@ -26,6 +26,7 @@ struct net {
 	struct stream *dirty; /* have output since the last turn */
 	void (*before_output)(void *data); /* what must be done before a turn's output leaves; NULL: nothing */
 	void *before_data;
+	struct buf spare; /* output's memory, large, until a stream wants it */
 	char read_buffer[65536];
 };
 

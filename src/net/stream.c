@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { OUT_KEEP = 16384, READS_A_TURN = 4, FINISH_MS = 1000 };
+enum { OUT_KEEP = 16384, SPARE_MAX = 256 << 10, READS_A_TURN = 4, FINISH_MS = 1000 };
 
 struct stream {
 	uv_poll_t poll;
@@ -89,6 +89,26 @@ static void ended(struct stream *s, int error)
 		s->events->closed(s->owner, error);
 }
 
+/* Memory that is as large as what one turn gives a reader goes round: to take it anew each time costs more than to fill it. */
+static void put_aside(struct stream *s)
+{
+	struct net *net = s->net;
+	bool stopped = uv_is_closing((uv_handle_t *)&net->busy);
+	if (!stopped && !net->spare.size && s->out.size <= SPARE_MAX) {
+		net->spare = s->out;
+		s->out = (struct buf)BUF_INIT;
+		buf_clear(&net->spare);
+	} else {
+		buf_release(&s->out);
+	}
+}
+
+static void take_spare(struct stream *s)
+{
+	s->out = s->net->spare;
+	s->net->spare = (struct buf)BUF_INIT;
+}
+
 /* 1: all gone, 0: the kernel is full, -errno. */
 static int write_out(struct stream *s)
 {
@@ -106,7 +126,7 @@ static int write_out(struct stream *s)
 	}
 	s->sent = 0;
 	if (s->out.size > OUT_KEEP)
-		buf_release(&s->out);
+		put_aside(s);
 	buf_clear(&s->out);
 	return 1;
 }
@@ -222,6 +242,8 @@ int stream_new(struct stream **ret, struct net *net, int fd, const struct stream
 struct buf *stream_out(struct stream *s)
 {
 	if (!s->dirty && !s->closing) {
+		if (!s->out.size)
+			take_spare(s);
 		s->dirty = true;
 		s->next_dirty = s->net->dirty;
 		s->net->dirty = s;
@@ -341,6 +363,7 @@ int net_start(struct net *net, uv_loop_t *loop)
 {
 	net->loop = loop;
 	net->dirty = NULL;
+	net->spare = (struct buf)BUF_INIT;
 	net->before_output = NULL;
 	uv_prepare_init(loop, &net->prepare);
 	uv_check_init(loop, &net->check);
@@ -355,4 +378,5 @@ void net_stop(struct net *net)
 	uv_close((uv_handle_t *)&net->prepare, NULL);
 	uv_close((uv_handle_t *)&net->check, NULL);
 	uv_close((uv_handle_t *)&net->busy, NULL);
+	buf_release(&net->spare);
 }

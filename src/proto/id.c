@@ -2,8 +2,6 @@
 #include "proto/id.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { HOST_DIGITS = HOST_ID_TEXT - 1 };
@@ -41,17 +39,31 @@ void host_id_format(const struct host_id *id, char ret[HOST_ID_TEXT])
 	ret[HOST_DIGITS] = '\0';
 }
 
+/* Without stdio: who reads events formats one each. Returns the end. */
+static char *put_number(char *to, char before, uint64_t n)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while (n /= 10);
+	*to++ = before;
+	memcpy(to, digits + at, sizeof digits - at);
+	to += sizeof digits - at;
+	*to = '\0';
+	return to;
+}
+
 void entity_id_format(const struct entity_id *id, char ret[ENTITY_ID_TEXT])
 {
 	host_id_format(&id->host, ret);
-	snprintf(ret + HOST_DIGITS, ENTITY_ID_TEXT - HOST_DIGITS, "/%" PRIu32 "/%" PRIu64, id->process,
-	    id->entity);
+	put_number(put_number(ret + HOST_DIGITS, '/', id->process), '/', id->entity);
 }
 
 void channel_id_format(const struct channel_id *id, char ret[CHANNEL_ID_TEXT])
 {
 	host_id_format(&id->host, ret);
-	snprintf(ret + HOST_DIGITS, CHANNEL_ID_TEXT - HOST_DIGITS, "#%" PRIu64, id->number);
+	put_number(ret + HOST_DIGITS, '#', id->number);
 }
 
 /* --- read; each takes its part and moves *s behind it, or says no --- */
