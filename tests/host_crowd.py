@@ -50,6 +50,10 @@ class HostCrowd:
         wait_for(lambda: self.why or all(self.hosts[n].ready for n in names), timeout, "all have the table")
         assert not self.why, self.why
 
+    def announce(self, name, number):
+        """It says that it is on another host now."""
+        self.hosts[name].socket.sendall(f'<host query="announce" id="3" host="{number:032x}" port="9"/>'.encode())
+
     def forget_what_was_told(self):
         for h in self.hosts.values():
             h.tables, h.changes, h.octets = [], [], 0

@@ -134,6 +134,18 @@ def test_one_more_host_is_one_message_to_each_other_and_the_table_is_one_to_the_
     assert not crowd.why, crowd.why
 
 
+def test_of_two_hosts_with_one_name_the_one_that_was_set_up_later_is_meant(many_hosts):
+    d, crowd = many_hosts
+    with d.client() as c:
+        id_of = lambda name: next(iter(c.ask("host", "find", host=name))).get("id")
+        before = {name: id_of(name) for name in crowd.hosts}
+        assert len(set(before.values())) == MANY
+        for number, name in enumerate(("host7", "host8"), 5000):
+            crowd.announce(name, number)
+            wait_for(lambda: id_of(name) == f"{number:032x}", 20, "the later one")
+        assert {name for name in crowd.hosts if id_of(name) != before[name]} == {"host7", "host8"}
+
+
 # ------------------------------------------------------------------------------------------------ thousands
 
 HORDE = 10000 if SOAK else 2000

@@ -20,7 +20,10 @@ struct entry {
 	struct view_row row;
 };
 
+enum { FOUND = 256 };
+
 struct view {
+	struct host_id found[FOUND]; /* by a hash of the name: where view_named() looks first */
 	struct names by_id;
 	struct entry *own;
 	struct view_file *file; /* NULL: none is kept */
@@ -78,18 +81,35 @@ const struct view_row *view_own(const struct core *core)
 	return &core->view->own->row;
 }
 
+static struct host_id *found_as(const struct core *core, const char *name)
+{
+	uint32_t hash = 2166136261; /* FNV-1a */
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 16777619;
+	return &core->view->found[hash % FOUND];
+}
+
+static bool is_named(const struct view_row *row, const char *name)
+{
+	return row->state != VIEW_REMOVED && !strcmp(row->name, name);
+}
+
 /* Of two with one name the later one is meant: it was set up anew. */
 const struct view_row *view_named(const struct core *core, const char *name)
 {
-	struct host_id id;
-	const struct view_row *best = NULL;
+	struct host_id id, *found = found_as(core, name);
+	const struct view_row *best = NULL, *before = host_id_is_none(found) ? NULL : view_find(core, found);
+	if (before && is_named(before, name))
+		return before;
 	if (!host_id_parse(name, &id))
 		return view_find(core, &id);
 	for (size_t i = 0; i < core->view->by_id.n; i++) {
 		const struct view_row *row = &((const struct entry *)core->view->by_id.things[i])->row;
-		if (!strcmp(row->name, name) && row->state != VIEW_REMOVED && (!best || best->revision < row->revision))
+		if (is_named(row, name) && (!best || best->revision < row->revision))
 			best = row;
 	}
+	if (best)
+		*found = best->id;
 	return best;
 }
 
@@ -121,6 +141,7 @@ static void tell(struct core *core, const struct view_row *before, const struct 
 		announce(core, VIEW_EVENT_REMOVED, row);
 	else if (was && view_shown(before) != view_shown(row))
 		announce(core, VIEW_EVENT_STATE, row);
+	*found_as(core, row->name) = (struct host_id){0};
 	if ((!was && is) || strcmp(before->addresses, row->addresses) || strcmp(before->name, row->name))
 		links_place(core, &row->id, row->name, row->addresses);
 	if (row->revision == before->revision)
