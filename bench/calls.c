@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench-calls SOCKET HOST|- CALLS ROUNDS PID...: what a call with 64 bytes there and back costs, one JSON line.
+/* bench-calls SOCKET HOST|- CALLS ROUNDS PID...: what a call with 64 bytes there and back costs, one JSON
+ * line.
  *
- * host.ping through libvigia, one at a time; PID...: the daemons it goes through. In turns with it the floor: two
- * processes on bare libuv that send each other as many bytes as such a call has on its wire, over a Unix socket and over
- * TCP on loopback. CPU of all ends; this end on processor 0, the floor's other one on 1 (who runs this pins the
- * daemons). The median round is printed.
+ * host.ping through libvigia, one at a time; PID...: the daemons it goes through. In turns with it the floor:
+ * two processes on bare libuv that send each other as many bytes as such a call has on its wire, over a Unix
+ * socket and over TCP on loopback. CPU of all ends; this end on processor 0, the floor's other one on 1 (who
+ * runs this pins the daemons). The median round is printed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -229,9 +230,11 @@ static void report(struct round *r, int n)
 {
 	qsort(r, (size_t)n, sizeof *r, compare);
 	const struct round *m = &r[n / 2];
-	printf("{\"times\": %.2f, \"times_of_links\": %.2f, \"us\": %.2f, \"of_it_client\": %.2f, \"floor_unix_us\": %.2f, "
+	printf("{\"times\": %.2f, \"times_of_links\": %.2f, \"us\": %.2f, \"of_it_client\": %.2f, "
+	       "\"floor_unix_us\": %.2f, "
 	       "\"floor_tcp_us\": %.2f, \"rounds\": [%.2f, %.2f], \"bytes\": [%zu, %zu]}\n",
-	    m->times, m->times_of_links, m->us, m->client, m->unix_us, m->tcp_us, r[0].times, r[n - 1].times, query_n, answer_n);
+	    m->times, m->times_of_links, m->us, m->client, m->unix_us, m->tcp_us, r[0].times, r[n - 1].times,
+	    query_n, answer_n);
 }
 
 static void run(struct vigia *v, const char *host, int calls, int rounds)
@@ -260,7 +263,8 @@ int main(int argc, char **argv)
 	struct vigia *v;
 	struct vigia_error why;
 	int calls, rounds;
-	if (argc < 6 || argc > 5 + PIDS_MAX || (calls = atoi(argv[3])) < 1 || (rounds = atoi(argv[4])) < 1 || rounds > ROUNDS_MAX)
+	if (argc < 6 || argc > 5 + PIDS_MAX || (calls = atoi(argv[3])) < 1 || (rounds = atoi(argv[4])) < 1 ||
+	    rounds > ROUNDS_MAX)
 		die("usage: bench-calls SOCKET HOST|- CALLS ROUNDS PID...");
 	for (int i = 5; i < argc; i++)
 		pids[pids_n++] = atoi(argv[i]);

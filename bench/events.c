@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench-events burst|stopped SOCKET PID READERS: events of 64 bytes through libvigia and the daemon PID, one JSON line.
+/* bench-events burst|stopped SOCKET PID READERS: events of 64 bytes through libvigia and the daemon PID, one
+ * JSON line.
  *
- * burst: one emitter, READERS connections of another process, 1,000 events at a time, the next when all have been
- * received: CPU a delivery; beside it the same bytes written to as many sockets and read there. stopped: a million events a second, READERS readers, each a process, of which one is
- * stopped half of the time: what the others get of it then and before, and what the stopped one is told afterwards.
+ * burst: one emitter, READERS connections of another process, 1,000 events at a time, the next when all have
+ * been received: CPU a delivery; beside it the same bytes written to as many sockets and read there. stopped:
+ * a million events a second, READERS readers, each a process, of which one is stopped half of the time: what
+ * the others get of it then and before, and what the stopped one is told afterwards.
  */
 #include <errno.h>
 #include <poll.h>
@@ -22,14 +24,22 @@
 
 #include "libvigia/vigia.h"
 
-enum { SIZE = 64, READERS_MAX = 1000, BURST = 1000, BURSTS = 100, WARM = 5, SECONDS = 3, RATE = 1000000,
-	WIRE = 132 /* bytes of an event of SIZE */ };
+enum {
+	SIZE = 64,
+	READERS_MAX = 1000,
+	BURST = 1000,
+	BURSTS = 100,
+	WARM = 5,
+	SECONDS = 3,
+	RATE = 1000000,
+	WIRE = 132 /* bytes of an event of SIZE */
+};
 
 struct reader {
 	struct vigia *connection;
 	struct count {
 		_Atomic uint64_t got, lost, last;
-	} *count;
+	} * count;
 };
 
 static struct count *counts; /* shared with the emitter */
@@ -213,7 +223,10 @@ static void copy_burst(const int *to, int n, int down)
 		left[i] = BURST * WIRE;
 	while (all)
 		for (int i = 0; i < n; i++) {
-			ssize_t k = left[i] ? send(to[i], bytes, left[i] < sizeof bytes ? left[i] : sizeof bytes, MSG_DONTWAIT) : 0;
+			ssize_t k = left[i]
+					? send(to[i], bytes, left[i] < sizeof bytes ? left[i] : sizeof bytes,
+					      MSG_DONTWAIT)
+					: 0;
 			left[i] -= k > 0 ? (size_t)k : 0;
 			all -= k > 0 && !left[i];
 		}
@@ -272,7 +285,8 @@ static void bench_burst(const char *at, pid_t daemon, int n)
 		lost += counts[i].lost;
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
-	printf("{\"us_per_delivery\": %.3f, \"emitter\": %.4f, \"daemon\": %.3f, \"readers\": %.3f, \"floor_us\": %.3f, \"lost\": %llu}\n",
+	printf("{\"us_per_delivery\": %.3f, \"emitter\": %.4f, \"daemon\": %.3f, \"readers\": %.3f, "
+	       "\"floor_us\": %.3f, \"lost\": %llu}\n",
 	    us[0] + us[1] + us[2], us[0], us[1], us[2], floor, (unsigned long long)lost);
 }
 
@@ -302,7 +316,8 @@ static struct phase emit(int n, double seconds)
 		got += counts[i].got;
 		lost += counts[i].lost;
 	}
-	return (struct phase){(double)sent / took * 1e9, (double)got / n / took * 1e9, (double)lost / n / took * 1e9};
+	return (struct phase){
+	    (double)sent / took * 1e9, (double)got / n / took * 1e9, (double)lost / n / took * 1e9};
 }
 
 /* All that were put are with the daemon, and every reader is past them. */
@@ -338,11 +353,13 @@ static void bench_stopped(const char *at, pid_t daemon, int n)
 	kill(pids[n - 1], SIGCONT);
 	settle(n);
 	const struct count *c = &counts[n - 1];
-	printf("{\"lose_percent\": %.2f, \"put_per_s\": %.0f, \"before_per_s\": %.0f, \"during_per_s\": %.0f, \"others_lost_per_s\": [%.0f, "
-	       "%.0f], \"stopped_got\": %llu, \"stopped_lost\": %llu, \"unaccounted\": %lld, \"refused\": %llu}\n",
-	    during.got < before.got ? (1 - during.got / before.got) * 100 : 0, during.put, before.got, during.got, before.lost, during.lost,
-	    (unsigned long long)c->got, (unsigned long long)c->lost, (long long)(channel.sequence - seen(c)),
-	    (unsigned long long)vigia_put_refused(v, NULL));
+	printf("{\"lose_percent\": %.2f, \"put_per_s\": %.0f, \"before_per_s\": %.0f, \"during_per_s\": "
+	       "%.0f, \"others_lost_per_s\": [%.0f, "
+	       "%.0f], \"stopped_got\": %llu, \"stopped_lost\": %llu, \"unaccounted\": %lld, \"refused\": "
+	       "%llu}\n",
+	    during.got < before.got ? (1 - during.got / before.got) * 100 : 0, during.put, before.got,
+	    during.got, before.lost, during.lost, (unsigned long long)c->got, (unsigned long long)c->lost,
+	    (long long)(channel.sequence - seen(c)), (unsigned long long)vigia_put_refused(v, NULL));
 	for (int i = 0; i < n; i++) {
 		kill(pids[i], SIGKILL);
 		waitpid(pids[i], NULL, 0);
@@ -354,7 +371,8 @@ int main(int argc, char **argv)
 	int n;
 	if (argc != 5 || (n = atoi(argv[4])) < 1 || n > READERS_MAX)
 		die("usage: bench-events burst|stopped SOCKET PID READERS");
-	counts = mmap(NULL, sizeof *counts * READERS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	counts = mmap(
+	    NULL, sizeof *counts * READERS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (counts == MAP_FAILED)
 		die("no memory");
 	memset(data, 'x', sizeof data);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench-library SOCKET, bench-library-bare SOCKET: what memory a program has after one call to the daemon, through the
- * shared libvigia, or as bytes on a bare socket. One JSON line: private KiB, and PSS. */
+/* bench-library SOCKET, bench-library-bare SOCKET: what memory a program has after one call to the daemon,
+ * through the shared libvigia, or as bytes on a bare socket. One JSON line: private KiB, and PSS. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +54,7 @@ int main(int argc, char **argv)
 	FILE *f = fopen("/proc/self/smaps_rollup", "r");
 	if (!f)
 		return 1;
-	printf("{\"private_kib\": %ld, \"pss_kib\": %ld, \"rss_kib\": %ld}\n", kib_of(f, "Private_"), kib_of(f, "Pss:"), kib_of(f, "Rss:"));
+	printf("{\"private_kib\": %ld, \"pss_kib\": %ld, \"rss_kib\": %ld}\n", kib_of(f, "Private_"),
+	    kib_of(f, "Pss:"), kib_of(f, "Rss:"));
 	return 0;
 }

@@ -89,7 +89,7 @@ static void ended(struct stream *s, int error)
 		s->events->closed(s->owner, error);
 }
 
-/* Memory that is as large as what one turn gives a reader goes round: to take it anew each time costs more than to fill it. */
+/* Memory as large as what one turn gives a reader goes round: to take it anew costs more than to fill it. */
 static void put_aside(struct stream *s)
 {
 	struct net *net = s->net;
