@@ -14,8 +14,9 @@ from cluster import wait_for
 class Host:
     """What one was told: `tables` how many rows each had, `changes` whose rows came alone, `octets` of all that."""
 
-    def __init__(self, name, socket):
-        self.name, self.socket, self.rest, self.greeted, self.ready = name, socket, b"", False, False
+    def __init__(self, name, number, secret=""):
+        self.name, self.number, self.secret, self.rest, self.socket = name, number, secret, b"", socket.socket()
+        self.greeted = self.ready = self.left = False
         self.tables, self.changes, self.octets, self.inside = [], [], 0, False
 
     def hear(self, text):
@@ -42,21 +43,27 @@ class HostCrowd:
     def add(self, *names, timeout=60):
         """All dial at once; returns when each has been told of all."""
         for name in names:
-            s = socket.socket()
-            s.setblocking(False)
-            s.connect_ex(("127.0.0.1", self.port))
-            self.hosts[name] = self.links[s.fileno()] = Host(name, s)
-            self.poll.register(s, select.EPOLLOUT)
+            self._dial(Host(name, len(self.hosts) + 1))
         wait_for(lambda: self.why or all(self.hosts[n].ready for n in names), timeout, "all have the table")
         assert not self.why, self.why
 
-    def announce(self, name, number):
-        """It says that it is on another host now."""
-        self.hosts[name].socket.sendall(f'<host query="announce" id="3" host="{number:032x}" port="9"/>'.encode())
+    def set_up_anew(self, name, number):
+        """It comes back, and is another host now."""
+        before = self.hosts[name]
+        before.left = True
+        self._dial(Host(name, number, before.secret))
+        wait_for(lambda: self.why or self.hosts[name].ready, 20, "it is back")
+        assert not self.why, self.why
 
     def forget_what_was_told(self):
         for h in self.hosts.values():
             h.tables, h.changes, h.octets = [], [], 0
+
+    def _dial(self, h):
+        h.socket.setblocking(False)
+        h.socket.connect_ex(("127.0.0.1", self.port))
+        self.hosts[h.name] = self.links[h.socket.fileno()] = h
+        self.poll.register(h.socket, select.EPOLLOUT)
 
     def _run(self):
         try:
@@ -67,14 +74,16 @@ class HostCrowd:
             self.why = e
 
     def _greet(self, h):
-        number = list(self.hosts).index(h.name) + 1
+        secret = f' secret="{h.secret}"' if h.secret else ""
         h.socket.sendall((f'<hmon version="1" role="node" beat="in-band"><node query="register" id="1" name="{h.name}" '
-                          f'boot="{time.time_ns()}"/><host query="announce" id="2" host="{number:032x}" port="9"/>').encode())
+                          f'boot="{time.time_ns()}"{secret}/><host query="announce" id="2" host="{h.number:032x}" port="9"/>').encode())
         h.greeted = True
         self.poll.modify(h.socket, select.EPOLLIN)
 
     def _hear(self, h):
         data = h.socket.recv(262144)
+        if h.left:
+            return data or self.poll.unregister(h.socket)
         assert data, f"{h.name}'s connection ended: {h.rest}"
         whole, mark, h.rest = (h.rest + data).rpartition(b">")
         whole += mark
@@ -82,6 +91,8 @@ class HostCrowd:
         for n in re.findall(rb'<beat n="(\d+)"', whole):
             h.socket.sendall(b'<beat answer="%s"/>' % n)
         h.hear(whole)
+        if secret := re.search(rb' secret="([^"]*)"', whole):
+            h.secret = secret[1].decode()
         h.ready = h.ready or b'<end answer="2"' in whole
 
     def close(self):

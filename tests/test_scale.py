@@ -141,7 +141,7 @@ def test_of_two_hosts_with_one_name_the_one_that_was_set_up_later_is_meant(many_
         before = {name: id_of(name) for name in crowd.hosts}
         assert len(set(before.values())) == MANY
         for number, name in enumerate(("host7", "host8"), 5000):
-            crowd.announce(name, number)
+            crowd.set_up_anew(name, number)
             wait_for(lambda: id_of(name) == f"{number:032x}", 20, "the later one")
         assert {name for name in crowd.hosts if id_of(name) != before[name]} == {"host7", "host8"}
 
