@@ -495,6 +495,8 @@ void conf_free(struct conf *c)
 	for (const struct conf_option *o = conf_options; o < conf_options + conf_n_options; o++)
 		if (conf_option_is_list(o))
 			conf_list_clear(o, field_of(c, o));
+	free(c->add.ssh);
+	free(c->add.command);
 	for (size_t i = 0; i < c->master.n_nodes; i++)
 		free(c->master.nodes[i].name);
 	free(c->master.nodes);
@@ -505,6 +507,64 @@ void conf_free(struct conf *c)
 	}
 	free(c->monitors);
 	free(c);
+}
+
+/* --- what the command line says ---------------------------------------------------------------------------------- */
+
+static int say_one(struct conf_addresses *list, const char *text, bool numeric, const char *what, struct buf *errors)
+{
+	int r = conf_addresses_add(list, text, numeric);
+
+	if (r == -EINVAL)
+		buf_putf(errors, "%s: found \"%.200s\", expected %s\n", what, text,
+		    numeric ? "a numeric ADDRESS:PORT" : "HOST:PORT");
+	for (size_t i = 0; r == 0 && i + 1 < list->n; i++)
+		if (strcmp(list->v[i].host, list->v[list->n - 1].host) == 0 && list->v[i].port == list->v[list->n - 1].port) {
+			free(list->v[--list->n].host); /* it is there already */
+			break;
+		}
+	return r;
+}
+
+static int say_list(struct conf_addresses *list, const char *text, bool numeric, const char *what, struct buf *errors)
+{
+	char *copy = strdup(text), *rest = copy, *one;
+	int r = copy ? 0 : -ENOMEM;
+
+	while (r == 0 && (one = strsep(&rest, ",")))
+		r = say_one(list, one, numeric, what, errors);
+	free(copy);
+	return r;
+}
+
+static int check_said(const struct conf_addresses *list, const char *what, struct buf *errors)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (!list->v[i].is_loopback) {
+			buf_putf(errors, "%s: %s:%d is beyond this machine, in plain TCP; that needs insecure_network = true, "
+					 "in a closed network\n",
+			    what, list->v[i].host, list->v[i].port);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+int conf_say(struct conf *c, const struct conf_said *said, struct buf *errors)
+{
+	int r = 0;
+
+	c->insecure_network |= said->insecure_network;
+	if (said->listen)
+		conf_addresses_clear(&c->listen);
+	if (said->listen)
+		r = say_list(&c->listen, said->listen, true, "--listen", errors);
+	if (r == 0 && said->masters)
+		r = say_list(&c->node.masters, said->masters, false, "--masters", errors);
+	if (r == 0 && !c->insecure_network)
+		r = check_said(&c->listen, "--listen", errors);
+	if (r == 0 && !c->insecure_network)
+		r = check_said(&c->node.masters, "--masters", errors);
+	return r;
 }
 
 /* --- questions -------------------------------------------------------------------------------------------------- */

@@ -96,6 +96,12 @@ struct conf {
 	} history;
 
 	struct {
+		char *ssh;
+		char *command;
+		struct conf_addresses masters;
+	} add;
+
+	struct {
 		int connections;
 		int connections_per_uid;
 		int nodes;
@@ -119,6 +125,15 @@ int conf_load(const char *file, struct conf **ret_conf, struct buf *errors);
 /* The same of n bytes; `file` is for the error lines. */
 int conf_load_text(const char *file, const char *text, size_t n, struct conf **ret_conf, struct buf *errors);
 void conf_free(struct conf *c);
+
+/* What a command line says besides the file; NULL: nothing. */
+struct conf_said {
+	const char *masters; /* besides the file's: HOST:PORT, a comma between */
+	const char *listen;  /* in place of the file's, the same way */
+	bool insecure_network;
+};
+/* 0 or negative errno, then `errors` has a line for each that is wrong, and c is good for nothing but conf_free(). */
+int conf_say(struct conf *c, const struct conf_said *said, struct buf *errors);
 
 /* What is in force, as a file that loads to the same. Comments say what each option means. */
 void conf_dump(const struct conf *c, FILE *to);

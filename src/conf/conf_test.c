@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "conf/options.h"
 #include "conf/units.h"
+#include "os/remote.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -310,6 +311,61 @@ static void a_dump_loads_to_the_same(void **state)
 	conf_free(b);
 }
 
+static void hosts_are_added_over_ssh_unless_another_way_is_named(void **state)
+{
+	struct conf *c = good("");
+	assert_string_equal(c->add.ssh, REMOTE_SSH);
+	assert_int_equal(c->add.masters.n, 0);
+	conf_free(c);
+	c = good("add { ssh = \"rsh %h %c\" command = \"x %m\" masters = {m:1} }\n");
+	assert_string_equal(c->add.ssh, "rsh %h %c");
+	assert_string_equal(c->add.command, "x %m");
+	assert_string_equal(c->add.masters.v[0].host, "m");
+	conf_free(c);
+	bad("add {\n ssh = \"rsh %h\"\n}\n",
+	    "t.conf:2: ssh: found \"rsh %h\", expected the words of a program, with %h, the host, and %c, the command there\n");
+	bad("add { command = \" \" }\n", "t.conf:1: command: found \" \", expected words with blanks between, at most 1000 "
+					"bytes without quotes, $ and \\\n");
+}
+
+static void say(const char *file, const struct conf_said *said, const char *masters, const char *listen, const char *wrong)
+{
+	struct conf *c = good(file);
+	struct buf errors = BUF_INIT, all = BUF_INIT;
+	int r = conf_say(c, said, &errors);
+
+	assert_string_equal(buf_str(&errors), wrong);
+	assert_int_equal(r, *wrong ? -EINVAL : 0);
+	for (size_t i = 0; !r && i < c->node.masters.n; i++)
+		buf_putf(&all, "%s:%d ", c->node.masters.v[i].host, c->node.masters.v[i].port);
+	if (!r)
+		assert_string_equal(buf_str(&all), masters);
+	buf_clear(&all);
+	for (size_t i = 0; !r && i < c->listen.n; i++)
+		buf_putf(&all, "%s:%d ", c->listen.v[i].host, c->listen.v[i].port);
+	if (!r)
+		assert_string_equal(buf_str(&all), listen);
+	buf_release(&all);
+	buf_release(&errors);
+	conf_free(c);
+}
+
+static void a_command_line_says_more(void **state)
+{
+	static const char home[] = "127.0.0.1:7660 ", file[] = "insecure_network = true node { masters = {a:1} }\n";
+
+	say("", &(struct conf_said){0}, "", home, "");
+	say("", &(struct conf_said){.masters = "localhost:1,127.0.0.2:2"}, "localhost:1 127.0.0.2:2 ", home, "");
+	say(file, &(struct conf_said){.masters = "b:2,a:1,b:2"}, "a:1 b:2 ", home, "");
+	say("", &(struct conf_said){.masters = "a:1", .listen = "0.0.0.0:5", .insecure_network = true}, "a:1 ", "0.0.0.0:5 ", "");
+	say("", &(struct conf_said){.masters = "a:1"}, "", "",
+	    "--masters: a:1 is beyond this machine, in plain TCP; that needs insecure_network = true, in a closed network\n");
+	say("", &(struct conf_said){.listen = "0.0.0.0:5"}, "", "",
+	    "--listen: 0.0.0.0:5 is beyond this machine, in plain TCP; that needs insecure_network = true, in a closed network\n");
+	say(file, &(struct conf_said){.masters = "b:2,"}, "", "", "--masters: found \"\", expected HOST:PORT\n");
+	say(file, &(struct conf_said){.listen = "name:2"}, "", "", "--listen: found \"name:2\", expected a numeric ADDRESS:PORT\n");
+}
+
 /* libconfuse's lexer is global: what one file leaves behind must not reach the next. */
 static void a_bad_file_does_not_spoil_the_next(void **state)
 {
@@ -456,6 +512,8 @@ int main(void)
 	    cmocka_unit_test(a_server_beyond_this_machine_needs_a_word),
 	    cmocka_unit_test(limits_of_watching_grow),
 	    cmocka_unit_test(a_dump_loads_to_the_same),
+	    cmocka_unit_test(hosts_are_added_over_ssh_unless_another_way_is_named),
+	    cmocka_unit_test(a_command_line_says_more),
 	    cmocka_unit_test(a_bad_file_does_not_spoil_the_next),
 	    cmocka_unit_test(bytes_that_are_no_text_are_refused),
 	    cmocka_unit_test(files_that_can_not_be_read),

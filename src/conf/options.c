@@ -9,6 +9,7 @@
 
 #include "conf/address.h"
 #include "conf/units.h"
+#include "os/remote.h"
 
 #define MS 1000000LL
 #define SEC (1000 * MS)
@@ -21,7 +22,7 @@
 #define AT(field) offsetof(struct conf, field)
 #define WATCH(field) offsetof(struct conf_watch, field)
 
-enum { SOCKET_MAX = 107, SERVICES_MAX = 64, TOKEN_MAX = 32 };
+enum { SOCKET_MAX = 107, SERVICES_MAX = 64, TOKEN_MAX = 32, WORDS_MAX = 1000 };
 
 /* clang-format off */
 const struct conf_option conf_options[] = {
@@ -86,6 +87,15 @@ const struct conf_option conf_options[] = {
 	{CONF_HISTORY, "sync", CONF_DURATION, "5s", 100 * MS, HOUR, AT(history.sync_ns),
 	    "A power cut may cost what was measured in the last so long; a crash of Vigia costs nothing acknowledged."},
 
+	{CONF_ADD, "ssh", CONF_WAY, REMOTE_SSH, 0, 0, AT(add.ssh),
+	    "How another host is reached for host.add: the words of a program here. In each, %h is the host, %c the command "
+	    "there, quoted for a shell, and %% is %. Takes a restart."},
+	{CONF_ADD, "command", CONF_WORDS, "%v --daemon --masters=%m", 0, 0, AT(add.command),
+	    "What is started there, in words: %h is the host, %m the masters, %v the path that vigiad has here, %% is %."},
+	{CONF_ADD, "masters", CONF_MASTERS, NULL, 0, 0, AT(add.masters),
+	    "The masters that added hosts shall name. By default those of this node; of one without masters, itself: where it "
+	    "listens beyond this machine."},
+
 	{CONF_LIMITS, "connections", CONF_COUNT, "16384", 16, 1000000, AT(limits.connections),
 	    "Connections in all."},
 	{CONF_LIMITS, "connections_per_uid", CONF_COUNT, "4096", 1, 1000000, AT(limits.connections_per_uid),
@@ -116,8 +126,8 @@ static const struct {
 	enum conf_section outer;
 } sections[CONF_SECTIONS] = {
     [CONF_TOP] = {"", CONF_SECTIONS},	  [CONF_NODE] = {"node", CONF_TOP},	  [CONF_MASTER] = {"master", CONF_TOP},
-    [CONF_WATCHED] = {"node", CONF_MASTER}, [CONF_HISTORY] = {"history", CONF_TOP}, [CONF_LIMITS] = {"limits", CONF_TOP},
-    [CONF_NATS] = {"nats", CONF_TOP},
+    [CONF_WATCHED] = {"node", CONF_MASTER}, [CONF_HISTORY] = {"history", CONF_TOP},
+    [CONF_ADD] = {"add", CONF_TOP}, [CONF_LIMITS] = {"limits", CONF_TOP}, [CONF_NATS] = {"nats", CONF_TOP},
 };
 
 static bool same(const char *known, const char *name, size_t n)
@@ -341,6 +351,24 @@ static int set_socket(const struct conf_option *o, void *field, const char *text
 	return -EINVAL;
 }
 
+static int set_words(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	size_t n = strlen(text);
+
+	if (n && n <= WORDS_MAX && text[strspn(text, " ")] && !strpbrk(text, "\"'\\$\t\n\r"))
+		return replace(field, text);
+	buf_putf(why, "words with blanks between, at most %d bytes without quotes, $ and \\", WORDS_MAX);
+	return -EINVAL;
+}
+
+static int set_way(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	if (remote_check(text, NULL) == 0)
+		return set_words(o, field, text, why);
+	buf_puts(why, "the words of a program, with %h, the host, and %c, the command there");
+	return -EINVAL;
+}
+
 static int set_listen(const struct conf_option *o, void *field, const char *text, struct buf *why)
 {
 	int r = conf_addresses_add(field, text, true);
@@ -536,6 +564,8 @@ static const struct {
     [CONF_PLATFORM] = {"direct or nats", set_platform, print_string, "\""},
     [CONF_SERVER] = {"servers", set_server, print_string, "\""},
     [CONF_TOKEN] = {"name", set_token, print_string, "\""},
+    [CONF_WORDS] = {"words", set_words, print_string, "\""},
+    [CONF_WAY] = {"words", set_way, print_string, "\""},
 };
 
 int conf_option_set(const struct conf_option *o, void *field, const char *text, struct buf *why)

@@ -571,11 +571,16 @@ static void on_closed(uv_handle_t *h)
 	core->channels = NULL;
 }
 
-void channels_stop(struct core *core)
+void channels_end(struct core *core)
 {
 	for (size_t i = 0; i < core->channels->n; i++)
 		if (core->channels->by_number[i])
 			delete(core, core->channels->by_number[i]);
+}
+
+void channels_stop(struct core *core)
+{
+	channels_end(core);
 	chains_stop(core);
 	uv_close((uv_handle_t *)&core->channels->waiting, on_closed);
 }

@@ -15,6 +15,8 @@ enum { CHANNELS_MAX = 4096, CHANNEL_LOG_MAX = 64 << 20 };
 int channels_start(struct core *core);
 /* Loop's turn: tells subscribers that their channels end. */
 void channels_stop(struct core *core);
+/* The same while the daemon goes on for a moment. */
+void channels_end(struct core *core);
 /* An event as a frame (docs/frames.md): its number is the channel's. 0, or negative with *ret_why. */
 int channels_put_frame(struct asker *a, const struct frame *f, const char **ret_why);
 

@@ -21,10 +21,12 @@ struct speech;
 struct chains;
 struct channels;
 struct lease;
+struct joining;
 struct links;
 struct processes;
 struct registered;
 struct relay;
+struct steps;
 struct view;
 struct framed;
 
@@ -76,6 +78,10 @@ struct core {
 	struct lease *leases;
 	struct registered *registered; /* services that programs offer */
 	struct buf passing;	       /* a frame on its way */
+	struct joining *joining;
+	struct steps *steps;	       /* operations on several hosts, under way */
+	bool leaving;		       /* it is removed from the cluster, and about to end */
+	void (*end)(struct core *core); /* asks the daemon to end, soon; set after core_start() */
 	bool insecure_control; /* other hosts may change things: for tests, in a network that leads nowhere */
 	uint64_t askers; /* so far */
 	const struct service *const *services;
@@ -90,6 +96,8 @@ struct core {
 
 /* Of the core itself: what services there are, and the role of clients. Channels have theirs (core/channels.h). */
 extern const struct service registry_service;
+/* Ends what programs offer, what was registered last first; the programs go on. */
+void registry_end(struct core *core);
 
 int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, const char *name, const struct service *const *services,
     const struct core_limits *limits);

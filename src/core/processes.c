@@ -27,6 +27,11 @@ static const struct system_type *type_of(const struct call *c)
 	return c->core->processes->type;
 }
 
+struct system *processes_system(const struct core *core)
+{
+	return core->processes->system;
+}
+
 /* --- listing --- */
 
 static void put_key(struct msg *m, const struct process_key *key)

@@ -17,6 +17,7 @@ void processes_stop(struct core *core);
 /* What is wrong with it, for `vigia status`; 0 when all is well. */
 int processes_trouble(const struct core *core, struct buf *ret_what);
 
+struct system *processes_system(const struct core *core);
 /* May who asks act on this process? 0, or it has failed. */
 int processes_check_rights(struct call *c, int64_t pid);
 /* How this host's processors are made up, as fields; nothing while that is not known. */

@@ -327,6 +327,16 @@ static int run_delete(struct call *c)
 	return CALL_DONE;
 }
 
+void registry_end(struct core *core)
+{
+	while (core->registered) {
+		struct registered *last = core->registered;
+		while (last->next)
+			last = last->next;
+		call_fail(last->call, "deleted", "this host leaves the cluster");
+	}
+}
+
 /* --- using: a call that lasts as long as somebody needs the service --- */
 
 struct use {

@@ -8,8 +8,11 @@
 
 #include "base/names.h"
 #include "core/channels.h"
+#include "core/joining.h"
+#include "core/leaving.h"
 #include "core/links.h"
 #include "core/processes.h"
+#include "core/steps.h"
 #include "core/view_file.h"
 #include "os/clock.h"
 #include "os/host.h"
@@ -18,6 +21,7 @@
 struct entry {
 	char *id; /* first: base/names.h; as text */
 	struct view_row row;
+	bool keeps;
 };
 
 enum { FOUND = 256 };
@@ -144,6 +148,7 @@ static void tell(struct core *core, const struct view_row *before, const struct 
 	*found_as(core, row->name) = (struct host_id){0};
 	if ((!was && is) || strcmp(before->addresses, row->addresses) || strcmp(before->name, row->name))
 		links_place(core, &row->id, row->name, row->addresses);
+	steps_heard(core, row);
 	if (row->revision == before->revision)
 		return; /* only heard of again */
 	if (core->view->file)
@@ -279,6 +284,39 @@ void view_state(struct core *core, const struct host_id *id, enum view_state sta
 	next.unheard = false;
 	next.revision = view_next_revision(core, id);
 	view_take(core, &next);
+}
+
+void view_leave(struct core *core)
+{
+	struct entry *own = core->view->own;
+	struct view_row before = own->row, next = before;
+	next.state = VIEW_REMOVED;
+	next.revision = view_next_revision(core, &core->id);
+	if (!put(core, &next, &own))
+		tell(core, &before, &own->row);
+}
+
+/* --- who keeps it --- */
+
+void view_keep(struct core *core, const struct host_id *id)
+{
+	struct entry *e = find(core, id);
+	if (e)
+		e->keeps = true;
+}
+
+bool view_keeps(const struct core *core, const struct host_id *id)
+{
+	const struct entry *e = find(core, id);
+	return e && e->keeps;
+}
+
+bool view_is_kept_elsewhere(const struct core *core)
+{
+	for (size_t i = 0; i < core->view->by_id.n; i++)
+		if (((const struct entry *)core->view->by_id.things[i])->keeps)
+			return true;
+	return false;
 }
 
 void view_watch(struct core *core, view_fn *fn, void *data)
@@ -423,6 +461,18 @@ static const struct op ops[] = {
 	.fields = info_fields},
     {"host", "ping", "the same bytes back: is it there, and how fast", OP_READS, ROLE_CLIENT,
 	.args = {{"data", OP_BYTES, "what comes back"}}, .run = run_ping, .fields = ping_fields},
+    {"host", "add", "starts a vigiad on other hosts, over ssh, and tells each step until they have joined",
+	OP_CHANGES | OP_STREAMS, ROLE_CLIENT,
+	.args = {{"host", OP_WORDS, "hosts as ssh knows them: NAME, or USER@NAME", .required = true},
+	    {"command", OP_TEXT, "what to start there, in place of what add { } in vigia.conf says"},
+	    {"deadline", OP_DURATION, "to have joined", .fallback = 30000000000}}, .run = joining_run, .over = steps_over,
+	.fields = steps_fields},
+    {"host", "remove", "has hosts leave the cluster, and ends their daemons; one that is down is taken out of the view",
+	OP_CHANGES | OP_STREAMS, ROLE_CLIENT,
+	.args = {{"host", OP_WORDS, "hosts, by name or id", .required = true},
+	    {"deadline", OP_DURATION, "to have left", .fallback = 30000000000},
+	    {"here", OP_FLAG, "just the view of who is asked, and himself"}}, .run = leaving_run, .over = steps_over,
+	.fields = steps_fields},
     {NULL},
 };
 

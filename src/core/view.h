@@ -50,6 +50,13 @@ void view_state(struct core *core, const struct host_id *id, enum view_state sta
 /* For a row made here: later than the one that is known of this host. */
 int64_t view_next_revision(const struct core *core, const struct host_id *id);
 
+/* This host leaves the cluster: it is removed, in its own view first. */
+void view_leave(struct core *core);
+/* That host keeps the view for this one: what is taken out of it there is out everywhere. */
+void view_keep(struct core *core, const struct host_id *id);
+bool view_keeps(const struct core *core, const struct host_id *id);
+bool view_is_kept_elsewhere(const struct core *core);
+
 const struct view_row *view_own(const struct core *core);
 const struct view_row *view_find(const struct core *core, const struct host_id *id);
 /* By name, or by id; NULL: there is none. */

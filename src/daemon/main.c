@@ -14,12 +14,14 @@
 #include "conf/conf.h"
 #include "core/core.h"
 #include "core/describe.h"
+#include "core/joining.h"
 #include "core/links.h"
 #include "core/own_id.h"
 #include "core/processes.h"
 #include "core/view.h"
 #include "daemon/check.h"
 #include "daemon/services.h"
+#include "os/background.h"
 #include "os/clock.h"
 #include "os/isolated.h"
 #include "os/lock.h"
@@ -45,11 +47,13 @@ struct daemon {
 	struct listener *listeners[LISTENERS_MAX];
 	size_t listeners_n;
 	uv_signal_t term, interrupt, hup;
-	uv_timer_t watchdog, minute;
+	uv_timer_t watchdog, minute, end;
+	struct conf_said said;
+	int background; /* who waits for us to serve; -1: nobody */
 	bool insecure_control, stopping;
 };
 
-static struct daemon d = {.runtime_lock = -1, .state_lock = -1};
+static struct daemon d = {.runtime_lock = -1, .state_lock = -1, .background = -1};
 
 static int query_reload(struct call *c);
 
@@ -107,6 +111,36 @@ static struct core_limits limits_of(const struct conf *c)
 {
 	return (struct core_limits){.connections = (unsigned)c->limits.connections,
 	    .connections_per_uid = (unsigned)c->limits.connections_per_uid, .pending = (size_t)c->limits.pending, .calls = (unsigned)c->limits.queries, .opening_ns = 10000000000};
+}
+
+static void put_addresses(struct buf *to, const struct conf_addresses *a, bool beyond)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		struct buf one = BUF_INIT;
+		if (beyond && a->v[i].is_loopback)
+			continue;
+		buf_putf(&one, strchr(a->v[i].host, ':') ? "[%s]:%d" : "%s:%d", a->v[i].host, a->v[i].port);
+		buf_putf(to, "%s%s", to->len ? "," : "", buf_str(&one));
+		buf_release(&one);
+	}
+}
+
+/* Added hosts name the masters of this one, or itself. */
+static int configure_joining(const struct conf *c)
+{
+	char self[4096];
+	struct buf masters = BUF_INIT;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	self[n < 0 ? 0 : n] = '\0';
+	put_addresses(&masters, &c->add.masters, false);
+	if (!masters.len)
+		put_addresses(&masters, &c->node.masters, true);
+	if (!masters.len)
+		put_addresses(&masters, &c->listen, true);
+	struct joining_options o = {.command = c->add.command, .masters = buf_str(&masters), .program = self};
+	int r = joining_configure(&d.core, &o);
+	buf_release(&masters);
+	return r;
 }
 
 static int start_monitors(const struct conf *c)
@@ -272,6 +306,7 @@ static void take_conf(struct conf *fresh, struct buf *notes)
 	d.core.limits = limits_of(fresh);
 	if (d.has_health)
 		take_health(fresh);
+	configure_joining(fresh);
 	if (!same_listen) {
 		stop_listening();
 		listen_all(fresh);
@@ -288,6 +323,8 @@ static int load_checked(struct conf **ret, struct buf *errors)
 	if (r)
 		return r;
 	r = services_check(c, d.conf_file ? d.conf_file : "", errors);
+	if (!r)
+		r = conf_say(c, &d.said, errors);
 	if (r)
 		conf_free(c);
 	else
@@ -339,6 +376,7 @@ static void stop(void)
 	if (d.has_health)
 		health_stop(&d.health);
 	links_stop(&d.core);
+	joining_stop(&d.core);
 	processes_stop(&d.core);
 	core_stop(&d.core);
 	uv_close((uv_handle_t *)&d.term, NULL);
@@ -346,11 +384,23 @@ static void stop(void)
 	uv_close((uv_handle_t *)&d.hup, NULL);
 	uv_close((uv_handle_t *)&d.watchdog, NULL);
 	uv_close((uv_handle_t *)&d.minute, NULL);
+	uv_close((uv_handle_t *)&d.end, NULL);
 }
 
 static void on_end_signal(uv_signal_t *handle, int number)
 {
 	stop();
+}
+
+static void on_end(uv_timer_t *timer)
+{
+	stop();
+}
+
+/* What was said in this turn still leaves. */
+static void end_soon(struct core *core)
+{
+	uv_timer_start(&d.end, on_end, 0, 0);
 }
 
 static void on_hup(uv_signal_t *handle, int number)
@@ -379,6 +429,8 @@ static void watch_sources(void)
 	uv_signal_init(&d.loop, &d.hup);
 	uv_timer_init(&d.loop, &d.watchdog);
 	uv_timer_init(&d.loop, &d.minute);
+	uv_timer_init(&d.loop, &d.end);
+	d.core.end = end_soon;
 	uv_signal_start(&d.term, on_end_signal, SIGTERM);
 	uv_signal_start(&d.interrupt, on_end_signal, SIGINT);
 	uv_signal_start(&d.hup, on_hup, SIGHUP);
@@ -435,7 +487,7 @@ static int open_helpers(struct buf *why)
 		r = starter_open(&d.health.starter, p.helper, p.dirs, why);
 	if (r)
 		return r;
-	struct system_options o = {.launcher = p.launcher, .topology = p.topology};
+	struct system_options o = {.launcher = p.launcher, .topology = p.topology, .remote = d.conf->add.ssh};
 	return system_linux.open(&d.system, &o, why);
 }
 
@@ -479,6 +531,19 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* For who started it, perhaps from another host (core/joining.h). */
+static void tell_background(bool already)
+{
+	char line[160], text[HOST_ID_TEXT];
+	struct host_id id;
+	if (d.background < 0 || own_id(d.state, &id))
+		return;
+	host_id_format(already ? &id : &d.core.id, text);
+	snprintf(line, sizeof line, "host %s %s%s\n", d.conf->name, text, already ? " already" : "");
+	background_ready(d.background, line);
+	d.background = -1;
+}
+
 static int start_health(void)
 {
 	char **masters = masters_of(d.conf);
@@ -512,12 +577,15 @@ static int serve(struct buf *why)
 		r = listen_all(d.conf);
 	if (!r && d.has_health)
 		r = start_monitors(d.conf);
+	if (!r)
+		r = configure_joining(d.conf);
 	if (r) {
 		buf_puts(why, d.listen_why.len ? buf_str(&d.listen_why) : strerror(-r));
 		return r;
 	}
 	notify_ready();
 	log_event(LOG_NOTICE, "daemon", "vigiad %s serves as %s", VIGIA_VERSION, d.conf->name);
+	tell_background(false);
 	uv_run(&d.loop, UV_RUN_DEFAULT);
 	return 0;
 }
@@ -525,6 +593,7 @@ static int serve(struct buf *why)
 static void release(void)
 {
 	view_release(&d.core);
+	joining_release(&d.core);
 	links_release(&d.core);
 	if (d.has_health)
 		health_release(&d.health);
@@ -583,9 +652,15 @@ static int check(void)
 
 static void usage(FILE *to)
 {
-	fputs("usage: vigiad [--config FILE] [--foreground] [--insecure-control] [--check | --dump | --describe | --help | --version]\n"
+	fputs("usage: vigiad [--config FILE] [--foreground | --daemon] [--masters LIST] [--listen LIST] [--insecure-network]\n"
+	      "              [--insecure-control] [--check | --dump | --describe | --help | --version]\n"
 	      "  --config FILE   instead of ~/.config/vigia/vigia.conf and /etc/vigia/vigia.conf\n"
 	      "  --foreground    the log to standard error as well\n"
+	      "  --daemon        goes on in the background once it serves, and says `host NAME ID`\n"
+	      "  --masters LIST  HOST:PORT[,HOST:PORT...] to report to, besides those of the configuration\n"
+	      "  --listen LIST   ADDRESS:PORT[,ADDRESS:PORT...] in place of those of the configuration\n"
+	      "  --insecure-network\n"
+	      "                  as insecure_network = true in the configuration\n"
 	      "  --insecure-control\n"
 	      "                  for tests: other hosts may change anything; only in a network namespace that leads nowhere\n"
 	      "  --check         only reads the configuration, has each monitor read its section, and says what is wrong\n"
@@ -597,6 +672,7 @@ static void usage(FILE *to)
 
 struct command_line {
 	const char *file;
+	bool background;
 	int mode; /* 0: serve */
 };
 
@@ -606,6 +682,8 @@ static int read_command_line(int argc, char **argv, struct command_line *ret)
 	static const struct option options[] = {{"config", required_argument, NULL, 'c'},
 	    {"foreground", no_argument, NULL, 'f'}, {"insecure-control", no_argument, NULL, 'i'},
 	    {"check", no_argument, NULL, 'k'},
+	    {"daemon", no_argument, NULL, 'b'}, {"masters", required_argument, NULL, 'm'},
+	    {"listen", required_argument, NULL, 'l'}, {"insecure-network", no_argument, NULL, 'n'},
 	    {"dump", no_argument, NULL, 'd'}, {"describe", no_argument, NULL, 'D'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'v'}, {0}};
@@ -617,6 +695,14 @@ static int read_command_line(int argc, char **argv, struct command_line *ret)
 			log_to_stderr(true);
 		else if (o == 'i')
 			d.insecure_control = true;
+		else if (o == 'n')
+			d.said.insecure_network = true;
+		else if (o == 'm')
+			d.said.masters = optarg;
+		else if (o == 'l')
+			d.said.listen = optarg;
+		else if (o == 'b')
+			ret->background = true;
 		else
 			ret->mode = o;
 	}
@@ -665,19 +751,37 @@ static int tell(int mode, const char *file)
 	return r;
 }
 
-static int run(const char *file)
+/* A login's runtime directory goes with its session; root's daemon has a place of its own. */
+static int begin_background(void)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	if (!geteuid() && runtime && !strcmp(runtime, "/run/user/0"))
+		unsetenv("XDG_RUNTIME_DIR");
+	return background_begin(&d.background);
+}
+
+static int run(const char *file, bool background)
 {
 	struct buf why = BUF_INIT;
+	int r = background ? begin_background() : 0;
+	if (r)
+		return die("can't go into the background", &why, r);
 	if (load_conf(file, &why)) {
 		fputs(buf_str(&why), stderr);
+		buf_release(&why);
 		return 1;
 	}
-	int r = d.insecure_control ? isolated(&why) : 0;
+	r = d.insecure_control ? isolated(&why) : 0;
 	if (r)
 		return die("--insecure-control", &why, r);
 	services_choose(&d.services, d.conf, &daemon_service);
 	d.has_health = services_have(&d.services, &health_service);
 	r = prepare_places(&why);
+	if (r == -EBUSY && d.background >= 0) {
+		tell_background(true);
+		buf_release(&why);
+		return 0;
+	}
 	if (!r)
 		r = services_load(&d.services, d.conf, &why);
 	if (r)
@@ -713,6 +817,6 @@ int main(int argc, char **argv)
 	else if (line.mode == 'D')
 		describe();
 	else
-		return line.mode ? tell(line.mode, line.file) : run(line.file);
+		return line.mode ? tell(line.mode, line.file) : run(line.file, line.background);
 	return 0;
 }

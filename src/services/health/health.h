@@ -92,7 +92,7 @@ void spread_announce(struct uplink *u);
 void spread_take(struct uplink *u, const struct msg *m);
 void spread_state(struct health *h, const struct node *n);
 void spread_known(struct health *h, struct node *n);
-void spread_forget(struct health *h, const struct node *n);
+void spread_forget(struct health *h, struct node *n);
 int query_host_announce(struct call *c);
 /* master.c: the node that is registered on this connection, or NULL. */
 struct node *master_node_of(const struct peer *p);
@@ -207,6 +207,8 @@ bool update_asked_by(const struct ask *list, const void *asker);
 
 /* --- query.c, history_query.c: what clients ask; values.c: how values are shown --- */
 extern const struct op health_ops[];
+/* A node that is not connected, with its secret and its host. 0 or negative errno. */
+int node_forget(struct health *h, struct node *n, const char *by);
 int query_master_info(struct call *c), query_master_status(struct call *c);
 int query_master_status_more(struct call *c), query_node_list_more(struct call *c);
 int query_node_list(struct call *c), query_node_forget(struct call *c), query_monitor_forget(struct call *c);

@@ -24,7 +24,7 @@ struct slot {
 /* A node's connection. */
 struct link {
 	struct node *node; /* NULL until registered, and when another connection took its place */
-	bool left;
+	bool left, removed;
 	char transport[16];
 	struct slot *monitors;
 	unsigned n;
@@ -396,6 +396,7 @@ static int on_node(struct health *h, struct peer *p, struct link *l, const struc
 	const char *name = msg_get(stanza, "monitor", "");
 	if (!strcmp(msg_get(stanza, "state", ""), "left")) {
 		l->left = true;
+		l->removed = msg_get_flag(stanza, "removed");
 		return 0;
 	}
 	struct monitor *m = names_find(&l->node->monitors, name);
@@ -479,6 +480,8 @@ static void closed(struct peer *p, int error, const char *why)
 		update_link_closed(&n->asks);
 		watch_disconnected(health_of(p->core), n,
 		    l->left ? STEP_LEAVE : host_spoke(error) ? STEP_GONE : STEP_LOST);
+		if (l->removed)
+			node_forget(health_of(p->core), n, "itself: its host is removed");
 	}
 	link_free(l);
 }

@@ -284,6 +284,20 @@ int query_node_list(struct call *c)
 	return query_node_list_more(c);
 }
 
+int node_forget(struct health *h, struct node *n, const char *by)
+{
+	int r = registry_forget(h->registry, "node", n->name);
+	if (r)
+		return r;
+	event_put(h, "node-forgotten", n->name, NULL, "by %s", by);
+	spread_forget(h, n);
+	watch_forget(h, n);
+	subscribe_forget(h, n);
+	master_tick(h); /* no ack is due to it any more */
+	cluster_forget(&h->cluster, n);
+	return 0;
+}
+
 int query_node_forget(struct call *c)
 {
 	struct health *h = health_of(c->core);
@@ -292,16 +306,8 @@ int query_node_forget(struct call *c)
 		return call_fail(c, "not-found", "no node is named %s", c->args[0].text);
 	if (n->self || n->link)
 		return call_fail(c, "not-permitted", "node %s is connected; stop its vigiad first", n->name);
-	int r = registry_forget(h->registry, "node", n->name);
-	if (r)
-		return call_fail(c, "failed", "%s", strerror(-r));
-	event_put(h, "node-forgotten", n->name, NULL, "by %s", c->asker->address);
-	spread_forget(h, n);
-	watch_forget(h, n);
-	subscribe_forget(h, n);
-	master_tick(h); /* no ack is due to it any more */
-	cluster_forget(&h->cluster, n);
-	return CALL_DONE;
+	int r = node_forget(h, n, c->asker->address);
+	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_DONE;
 }
 
 int query_monitor_forget(struct call *c)

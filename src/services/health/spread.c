@@ -42,6 +42,8 @@ static void take_row(struct uplink *u, const struct msg *m)
 	if (!*row.addresses && !strcmp(row.name, u->master))
 		snprintf(row.addresses, sizeof row.addresses, "%s", u->address);
 	view_take(u->health->core, &row);
+	if (!strcmp(row.name, u->master))
+		view_keep(u->health->core, &row.id);
 }
 
 void spread_take(struct uplink *u, const struct msg *m)
@@ -68,9 +70,22 @@ static void send_all(struct health *h, struct peer *p)
 	peer_send(p, m);
 }
 
+static void forget_host(struct health *h, const struct host_id *id)
+{
+	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
+		struct node *n = h->cluster.nodes.things[i];
+		if (!host_id_is(&n->host, id) || n->self || n->link)
+			continue;
+		node_forget(h, n, "with its host");
+		return;
+	}
+}
+
 static void on_change(void *data, const struct view_row *row)
 {
 	struct health *h = data;
+	if (row->state == VIEW_REMOVED)
+		forget_host(h, &row->id);
 	for (size_t i = 0; i < h->cluster.nodes.n; i++) {
 		struct node *n = h->cluster.nodes.things[i];
 		if (!n->link || host_id_is_none(&n->host) || host_id_is(&n->host, &row->id))
@@ -172,8 +187,10 @@ void spread_state(struct health *h, const struct node *n)
 		view_state(h->core, &n->host, VIEW_UP);
 }
 
-void spread_forget(struct health *h, const struct node *n)
+void spread_forget(struct health *h, struct node *n)
 {
-	if (!host_id_is_none(&n->host))
-		view_state(h->core, &n->host, VIEW_REMOVED);
+	struct host_id id = n->host;
+	n->host = (struct host_id){0}; /* or it would be forgotten for its host's sake as well */
+	if (!host_id_is_none(&id))
+		view_state(h->core, &id, VIEW_REMOVED);
 }

@@ -651,6 +651,8 @@ static void say_leave(struct uplink *u)
 	struct msg *m = msg_new("node");
 	if (m)
 		msg_set(m, "state", "left");
+	if (m && u->health->core->leaving)
+		msg_set_flag(m, "removed", true);
 	peer_send(u->peer, m);
 	peer_leave(u->peer);
 }

@@ -66,7 +66,7 @@ const struct command *command_find(const char *name);
 const struct command *command_nearest(const char *name);
 
 /* --- shorthand.c: words for single operations --- */
-enum { SHORT_FIND, SHORT_PS, SHORT_SLIST };
+enum { SHORT_ADD, SHORT_DEL, SHORT_FIND, SHORT_PS, SHORT_SLIST };
 extern const struct command shorthands[];
 
 /* --- console.c: a command a line, from standard input --- */
