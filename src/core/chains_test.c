@@ -332,7 +332,7 @@ static void start(int host)
 	char name[8] = {'h', (char)('0' + host)};
 	memset(&cores[host], 0, sizeof cores[host]);
 	assert_int_equal(core_start(&cores[host], &loop, &id, name, services, &limits), 0);
-	assert_int_equal(links_start(&cores[host], &fake, &why), 0);
+	assert_int_equal(links_start(&cores[host], &fake, NULL, NULL, &why), 0);
 	assert_int_equal(view_start(&cores[host], "", NULL), 0);
 	for (int i = 0; i < HOSTS; i++) {
 		struct view_row row = {.id = id_of(i), .name = {'h', (char)('0' + i)}, .revision = 1};
