@@ -18,6 +18,7 @@ import pytest
 import sshd
 from cluster import PREFIX, Daemon, Network, wait_for
 from terminal import Terminal
+from test_operations import LIB, counter_program  # noqa: F401
 
 PREFACE = b"\x89VIGIA1\n"
 HELLO, QUERY, ERROR = 1, 2, 5
@@ -158,6 +159,47 @@ def test_hosts_are_added_and_removed_and_everybody_sees_the_same(hosts):
     h.agree(h1="up", h2="up", h4="up")
     assert h.changes("h1", "h3") == h.changes("h2", "h3") == [("1", "up"), ("4", "left"), ("2", "removed")]
     assert h.changes("h1", "h4") == h.changes("h2", "h4") == [("1", "up"), ("4", "down"), ("4", "up")]
+
+
+def test_a_day_of_four_hosts(hosts, counter_program):  # noqa: F811
+    """From one that is alone to four that work together, and to those that are left: everybody has seen the same events."""
+    h = hosts(4)
+    h.vigia("add", "h2", "h3", "h4")
+    h.agree(h1="up", h2="up", h3="up", h4="up")
+    assert "vigiad" in h.vigia("ps", "h3").stdout
+
+    told = h.vigia("process.start", "at=h3", "sh", "--json", "--", "-c", "exit 3").stdout.splitlines()
+    assert [json.loads(line)["state"] for line in told] == ["started", "ended"] and json.loads(told[1])["code"] == "3"
+
+    counter = subprocess.Popen([counter_program], env=dict(h["h4"].env(), LD_LIBRARY_PATH=LIB), stderr=subprocess.DEVNULL)
+    wait_for(lambda: operations(h["h2"], "service.list", "counter", "at=h4"), 10, "the service of h4")
+    h["h4"].vigia("counter.add", "5")
+    assert operations(h["h2"], "counter.get", "at=h4") == [{"value": "5"}]
+
+    h["h3"].vigia("channel.create", "jobs", "public=yes")
+    h.vigia("channel.create", "news", "public=yes")
+    h.vigia("channel.chain", "news", "jobs", "h3")
+    with h["h2"].client() as reader:
+        events = iter(reader.ask("channel", "subscribe", channel="news", at="h1"))
+        assert next(events).get("key") == "news"
+        h["h3"].vigia("channel.put", "jobs", "1", "done")
+        assert base64.b64decode(next(events).get("data")) == b"done"
+
+        h.vigia("del", "h3")
+        wait_for(lambda: not h.pid("h3"), 20, "the end of vigiad on h3")
+        h.agree(h1="up", h2="up", h4="up")
+        wait_for(lambda: operations(h["h1"], "channel.chains", "news")[0]["state"] == "ended", 10, "the end of its chain")
+        assert operations(h["h1"], "channel.chains", "news")[0]["why"] == "channel jobs was deleted"
+        h.vigia("channel.put", "news", "1", "without h3")
+        assert base64.b64decode(next(events).get("data")) == b"without h3"
+
+    os.kill(h.pid("h4"), signal.SIGKILL)
+    assert counter.wait(20) == 1, "a program whose daemon is gone knows it"
+    h.agree(h1="up", h2="up", h4="down")
+    h.vigia("add", "h4")
+    h.agree(h1="up", h2="up", h4="up")
+    for name in ("h3", "h4"):
+        assert h.changes("h1", name) == h.changes("h2", name)
 
 
 def test_a_removed_host_comes_back_as_itself(hosts):

@@ -363,7 +363,23 @@ def test_d4_a_deleted_channel_tells_its_subscribers_everywhere(hosts):
         assert {fails(r).code for r in readers} == {"deleted"}
 
 
-# Chains of channels across hosts: here.
+def test_d4_a_channel_chained_across_hosts_keeps_order_and_cause(hosts):
+    """far (h4) comes into near (h3), which comes into all (h1), read on h2; each answer to an event names it as its cause."""
+    with contextlib.ExitStack() as stack:
+        programs = {i: stack.enter_context(hosts.program(i)) for i in HOSTS}
+        for i, key in ((4, "far"), (3, "near"), (1, "all")):
+            programs[i].ask("channel.create", key=key, public=True).all()
+        programs[3].ask("channel.chain", **{"channel": "near", "from": "far", "host": "h4"}).all()
+        programs[1].ask("channel.chain", **{"channel": "all", "from": "near", "host": "h3"}).all()
+        reader = programs[2].ask("channel.subscribe", channel="all", at="h1")
+        assert reader.next()[0] == ANSWER
+        for n in range(100):
+            programs[4].ask("channel.put", channel="far", tag=1, data=b"far %d" % n, one_way=True)
+        programs[4].ask("channel.put", channel="far", tag=1, data=b"last").all()
+        seen = sequence_of(reader, 101)
+        assert [data for _, _, data in seen] == [b"far %d" % n for n in range(100)] + [b"last"]
+        assert [s for s, _, _ in seen] == list(range(seen[0][0], seen[0][0] + 101))
+        assert fails(programs[4].ask("channel.chain", **{"channel": "far", "from": "all", "host": "h1"})).code == "cycle"
 
 
 # ----------------------------------------------------------------------------------------------------------------- D5

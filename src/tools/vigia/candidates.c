@@ -196,7 +196,7 @@ static void offer_arguments(
     struct candidates *c, struct vigia *v, const char *name, char *const *words, int n)
 {
 	struct msg *operation;
-	if (vigia_connect(v) || operation_describe(v, name, &operation))
+	if (vigia_connect(v) || operation_describe(v, name, NULL, &operation))
 		return;
 	for (const struct msg *a = operation->children; a; a = a->next) {
 		if (strcmp(a->name, "argument"))

@@ -56,10 +56,13 @@ bool operation_left_out(struct vigia *v, const char *name)
 	return !vigia_ask(v, query, on_left_out, &l) && l.found;
 }
 
-int operation_describe(struct vigia *v, const char *name, struct msg **ret)
+int operation_describe(struct vigia *v, const char *name, const char *at, struct msg **ret)
 {
 	struct wanted w = {.name = name, .near = {.name = name}};
-	int r = vigia_ask(v, vigia_query(v, "service", "describe"), on_operation, &w);
+	struct msg *query = vigia_query(v, "service", "describe");
+	if (at)
+		msg_set(query, "at", at);
+	int r = vigia_ask(v, query, on_operation, &w);
 	if (r || w.found) {
 		*ret = w.found;
 		return r;
@@ -414,10 +417,19 @@ static int ask(struct vigia *v, const struct msg *operation, struct msg *const *
 
 /* --- asking --- */
 
+/* The host that is asked: what it offers need not be offered here. */
+static const char *host_of(const char *const *words, int n)
+{
+	for (int i = 1; i < n; i++)
+		if (!strncmp(words[i], "at=", 3))
+			return words[i] + 3;
+	return NULL;
+}
+
 int operation_run(struct vigia *v, const char *const *words, int n)
 {
 	struct msg *operation;
-	int r = operation_describe(v, words[0], &operation);
+	int r = operation_describe(v, words[0], host_of(words, n), &operation);
 	if (r)
 		return r;
 	struct msg *query = query_of(v, words[0]);
@@ -454,7 +466,7 @@ static int ask_each(struct vigia *v, const struct msg *operation, const struct m
 int operation_run_each(struct vigia *v, const char *name, const char *arg_name, const char *const *values, int n)
 {
 	struct msg *operation;
-	int r = operation_describe(v, name, &operation);
+	int r = operation_describe(v, name, n && !strcmp(arg_name, "at") ? values[0] : NULL, &operation);
 	if (r)
 		return r;
 	const struct msg *arg = argument(operation, arg_name, strlen(arg_name));
@@ -492,7 +504,7 @@ static void put_fields(const struct msg *operation)
 int operation_help(struct vigia *v, const char *name)
 {
 	struct msg *operation;
-	int r = operation_describe(v, name, &operation);
+	int r = operation_describe(v, name, NULL, &operation);
 	if (r)
 		return r;
 	printf("usage: %s%s", v->console ? "" : "vigia ", name);
