@@ -38,6 +38,15 @@ def wait_for(condition, timeout=10, what="it"):
         time.sleep(0.01)
 
 
+def is_gone(pid):
+    """It has ended, whether anybody has waited for it or not."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Daemon:
     """One vigiad with places of its own."""
     started = []  # of this test

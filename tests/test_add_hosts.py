@@ -16,7 +16,7 @@ import cbor2
 import pytest
 
 import sshd
-from cluster import PREFIX, Daemon, Network, wait_for
+from cluster import PREFIX, Daemon, Network, is_gone, wait_for
 from terminal import Terminal
 from test_operations import LIB, counter_program  # noqa: F401
 
@@ -76,8 +76,7 @@ class Hosts:
         """The daemon's that was started over ssh; None: it is not there."""
         with contextlib.suppress(OSError, ValueError), open(f"{self[name].state}/vigiad.pid") as f:
             pid = int(f.read())
-            os.kill(pid, 0)
-            return pid
+            return None if is_gone(pid) else pid
 
     def vigia(self, *words, **options):
         return self["h1"].vigia(*words, timeout=60, **options)
@@ -388,7 +387,7 @@ def test_a_daemon_that_ends_meanwhile_takes_its_ways_along(hosts):
     runs = wait_for(h.ssh_runs, 10, "a way")
     h["h1"].stop()
     p.communicate(timeout=20)
-    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in runs), 10, "its end")
+    wait_for(lambda: all(is_gone(pid) for pid in runs), 10, "its end")
 
 
 def test_on_a_terminal_each_step_is_a_line(hosts):

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from cluster import PREFIX, Daemon, wait_for
+from cluster import PREFIX, Daemon, is_gone, wait_for
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def start(tmp_path):
         os.kill(pid, signal.SIGTERM)
     except (OSError, ValueError):
         return
-    wait_for(lambda: not os.path.exists(f"/proc/{pid}") or Daemon.name_of(pid) != "vigiad", 20, "its end")
+    wait_for(lambda: is_gone(pid), 20, "its end")
 
 
 def test_it_says_who_it_is_and_goes_on(start):

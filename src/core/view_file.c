@@ -127,6 +127,16 @@ static int read_file(struct view_file *f, view_fn *fn)
 
 /* --- writing: on a worker --- */
 
+/* What is short of room for all takes a part, and says why with the rest. */
+static int write_all(int fd, const struct buf *text)
+{
+	ssize_t n;
+	for (size_t at = 0; at < text->len; at += (size_t)n)
+		if ((n = write(fd, text->data + at, text->len - at)) < 0)
+			return -errno;
+	return 0;
+}
+
 /* Half a line would take the next one with it. */
 static int append(struct view_file *f, const struct buf *text)
 {
@@ -135,11 +145,8 @@ static int append(struct view_file *f, const struct buf *text)
 	if (f->fd < 0)
 		return -errno;
 	off_t end = lseek(f->fd, 0, SEEK_END);
-	ssize_t n = write(f->fd, text->data, text->len);
-	if (n == (ssize_t)text->len)
-		return 0;
-	int r = n < 0 ? -errno : -ENOSPC;
-	return end < 0 || ftruncate(f->fd, end) ? -EIO : r;
+	int r = write_all(f->fd, text);
+	return !r ? 0 : end < 0 || ftruncate(f->fd, end) ? -EIO : r;
 }
 
 static int replace(struct view_file *f, struct buf *text)
