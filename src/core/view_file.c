@@ -262,10 +262,12 @@ static void write_more(struct view_file *f)
 {
 	if (f->write.under_way || !fill(f, &f->write))
 		return;
-	f->write.result = uv_queue_work(f->o.loop, &f->write.work, do_write, on_written);
 	f->write.under_way = true;
-	if (f->write.result)
-		settle(f);
+	int r = uv_queue_work(f->o.loop, &f->write.work, do_write, on_written); /* the result may be there already */
+	if (!r)
+		return;
+	f->write.result = r;
+	settle(f);
 }
 
 void view_file_put(struct view_file *f, const struct view_row *row)
