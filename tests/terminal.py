@@ -18,9 +18,12 @@ VIGIA = f"{PREFIX}/bin/vigia"
 class Terminal:
     """A program on a terminal of its own, seen as a person sees it."""
 
-    def __init__(self, env, *arguments, columns=100, lines=24, **more):
+    def __init__(self, env, *arguments, columns=100, lines=24, user=None, **more):
         self.pid, self.fd = pty.fork()
         if not self.pid:
+            if user:
+                os.setgroups([])
+                os.setuid(user)
             os.execve(VIGIA, ["vigia", *arguments], dict(env, TERM="xterm-256color", LC_ALL="C.UTF-8", **more))
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)

@@ -33,7 +33,7 @@ const struct conf_option conf_options[] = {
 	    "below). The same on all hosts of a cluster. A change takes a restart."},
 	{CONF_TOP, "listen", CONF_LISTEN, "127.0.0.1:7660", 0, 0, AT(listen),
 	    "Where to listen for monitors, nodes and clients over TCP: ADDRESS:PORT, IPv6 as [ADDRESS]:PORT. "
-	    "May be empty: {}."},
+	    "May be empty: {}. Where nobody says it and the port is another daemon's, there is the socket alone."},
 	{CONF_TOP, "socket", CONF_SOCKET, "on", 0, 0, AT(socket),
 	    "The Unix socket for this machine's users: on (in the runtime directory), off, or a path."},
 	{CONF_TOP, "insecure_network", CONF_BOOL, "false", 0, 0, AT(insecure_network),

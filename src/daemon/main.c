@@ -191,6 +191,11 @@ static int listen_on(const struct conf_address *a)
 	const char *host = strcmp(a->host, "localhost") ? a->host : "127.0.0.1";
 	struct listener **l = &d.listeners[d.listeners_n];
 	int r = listener_tcp(l, &d.core.net, host, a->port, on_connection, NULL);
+	if (r == -EADDRINUSE && !a->line) { /* a daemon of another user of this host, as a rule */
+		log_event(LOG_NOTICE, "listen", "%s port %d is another program's, and nobody said listen: only the socket",
+		    a->host, a->port);
+		return 0;
+	}
 	if (r) {
 		char where[300];
 		snprintf(where, sizeof where, "%s port %d", a->host, a->port);

@@ -12,8 +12,9 @@
 
 #include "libvigia/connection.h"
 #include "os/clock.h"
+#include "os/start.h"
 
-enum { READ = 65536, OPEN_MS = 5000, CLOSE_MS = 1000, OUT_KEEP = 65536 };
+enum { READ = 65536, OPEN_MS = 5000, START_MS = 10000, CLOSE_MS = 1000, OUT_KEEP = 65536 };
 
 /* --- the socket --- */
 
@@ -225,6 +226,19 @@ static bool wait_for(const struct vigia *v, short events, int64_t end_ns)
 }
 
 /* The daemon that finds nobody to write to reads no more either: so we read until it has seen our end. */
+int vigia_open_or_start(struct vigia **ret, struct vigia_error *ret_error)
+{
+	struct buf why = BUF_INIT;
+	int r = vigia_open(ret, NULL, ret_error);
+	if (r != -ENOENT && r != -ECONNREFUSED)
+		return r;
+	r = daemon_start(START_MS, &why);
+	if (r)
+		say(ret_error, r, "", "%s", buf_str(&why));
+	buf_release(&why);
+	return r ? r : vigia_open(ret, NULL, ret_error);
+}
+
 static void let_leave(struct vigia *v)
 {
 	char bytes[4096];

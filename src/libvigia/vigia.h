@@ -4,7 +4,8 @@
  *
  * A struct vigia is a connection to one daemon, which passes on what is meant for others. The rules:
  * - Threads: one at a time may use a struct vigia; different ones may be used at once. Nothing here is global.
- * - Nothing here aborts, prints, exits, takes signals or starts a process; vigia_offer(), a whole program, prints.
+ * - Nothing here aborts, prints, exits, takes signals or starts a process; but vigia_offer(), a whole program, prints, and vigia_open_or_start() says what it
+ *   starts.
  * - Errors are negative errno; results are untouched then, and *ret_error (may be NULL) says more, for people.
  *   -EREMOTEIO: the daemon answered with an error, ret_error->code is its kind (docs/hmon.md, "Errors").
  *   -EPIPE: the connection is gone; only vigia_close() is left. -ETIMEDOUT: not within the deadline.
@@ -36,6 +37,10 @@ struct vigia_error {
 /* at: HOST[:PORT], the path of a socket, or NULL: $VIGIA_SOCKET, else the user's own daemon's, else the system's.
  * Waits until the daemon has answered, 5 s at most. */
 int vigia_open(struct vigia **ret, const char *at, struct vigia_error *ret_error);
+/* The same without `at`; where no daemon is, it starts the user's own, `vigiad --daemon`, and waits until that serves, 10 s at
+ * most. The one function here that starts a process: it is no child of this program's when it returns, and no signal has
+ * come of it. */
+int vigia_open_or_start(struct vigia **ret, struct vigia_error *ret_error);
 /* What was put may still leave, for 1 s. Calls under way are over, without a callback. */
 void vigia_close(struct vigia *v);
 /* The name of the daemon's host. Lives as long as v. */

@@ -4,15 +4,17 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "os/clock.h"
+#include "os/start.h"
 #include "tools/vigia/interrupt.h"
 #include "tools/vigia/text.h"
 #include "tools/vigia/vigia.h"
 #include "tools/vigia/when.h"
 
 /* A daemon that says nothing for so long while it owes an answer is stuck. */
-enum { SILENCE_MS = 30000 };
+enum { SILENCE_MS = 30000, START_MS = 10000 };
 
 static const char *complaint_of = "";
 static bool complaints_off;
@@ -48,12 +50,27 @@ void complain(const char *format, ...)
 	buf_release(&out);
 }
 
+/* Root's would be in the place of the system's, and whoever says where means that one. */
+static int start_one(struct vigia *v, struct buf *why)
+{
+	if (!v->starts || v->at || getenv("VIGIA_SOCKET") || !geteuid())
+		return -ENOENT;
+	buf_clear(why);
+	int r = daemon_start(START_MS, why);
+	if (r)
+		return r;
+	complain("no vigiad was there: one of your own is, from now on");
+	return client_open(&v->client, NULL, why);
+}
+
 int vigia_connect(struct vigia *v)
 {
 	struct buf why = BUF_INIT;
 	if (v->client)
 		return DONE;
 	int r = client_open(&v->client, v->at, &why);
+	if (r && v->starts)
+		r = start_one(v, &why);
 	if (r) {
 		complain("%s", *buf_str(&why) ? buf_str(&why) : strerror(-r));
 		if (!v->at && !complaints_off)

@@ -217,6 +217,7 @@ static int terminal(struct console *c)
 	c->typed = typed_file();
 	typed_read(c->typed, editor_remember, e);
 	interrupt_catch();
+	c->v.starts = true;
 	vigia_connect(&c->v);
 	learn_host(c);
 	converse(c, e);

@@ -24,6 +24,7 @@ struct vigia {
 	const char *at; /* NULL: where a daemon is by itself */
 	enum out_format format;
 	bool colour, unicode, terminal;
+	bool starts;	 /* a daemon of the user's own, where there is none */
 	bool console;	 /* commands come from its lines, not from a shell */
 	int patience_ms; /* for what a daemon owes; 0: the usual */
 	struct client *client;
