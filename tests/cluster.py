@@ -351,6 +351,14 @@ class Cluster:
         nodes = self.nodes()
         return len(nodes) == len(self.daemons) and all(n.state == "up" for n in nodes)
 
+    def until_one_view(self):
+        """Each daemon knows of each host."""
+        def known(d):
+            return d.vigia("host.list", "--csv").stdout.count(",up") == len(self.daemons)
+        for d in self.daemons.values():
+            wait_for(lambda: known(d), 20, f"the view of {d.name}")
+        return self
+
     @property
     def master(self):
         return self.daemons[1]

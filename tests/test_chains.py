@@ -47,7 +47,7 @@ def causes(program):
 
 @pytest.fixture
 def hosts(make_cluster):
-    return lambda n, **options: make_cluster(n, monitors=QUIET, **options)
+    return lambda n, **options: make_cluster(n, monitors=QUIET, **options).until_one_view()
 
 
 def operations(d, *words):

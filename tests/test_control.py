@@ -20,9 +20,7 @@ def operations(d, *words):
 def two(make_cluster):
     """h1 and h2, once each knows of the other."""
     def start(**options):
-        c = make_cluster(2, **options)
-        wait_for(lambda: all(len(operations(c[i], "host.list")) == 2 for i in (1, 2)), 10, "one view")
-        return c
+        return make_cluster(2, **options).until_one_view()
     return start
 
 

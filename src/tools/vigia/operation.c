@@ -56,13 +56,20 @@ bool operation_left_out(struct vigia *v, const char *name)
 	return !vigia_ask(v, query, on_left_out, &l) && l.found;
 }
 
-int operation_describe(struct vigia *v, const char *name, const char *at, struct msg **ret)
+static int look(struct vigia *v, const char *at, struct wanted *w)
 {
-	struct wanted w = {.name = name, .near = {.name = name}};
 	struct msg *query = vigia_query(v, "service", "describe");
 	if (at)
 		msg_set(query, "at", at);
-	int r = vigia_ask(v, query, on_operation, &w);
+	return vigia_ask(v, query, on_operation, w);
+}
+
+int operation_describe(struct vigia *v, const char *name, const char *at, struct msg **ret)
+{
+	struct wanted w = {.name = name, .near = {.name = name}};
+	int r = look(v, NULL, &w);
+	if (!r && !w.found && at)
+		r = look(v, at, &w);
 	if (r || w.found) {
 		*ret = w.found;
 		return r;

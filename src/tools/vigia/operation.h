@@ -11,7 +11,7 @@ int operation_run(struct vigia *v, const char *const *words, int n);
 /* Asks for it once for each value of its one argument (or "at": of the host that is asked), all at once; without values, once. */
 enum { OPERATION_MOST = 100 };
 int operation_run_each(struct vigia *v, const char *name, const char *argument, const char *const *values, int n);
-/* As the daemon tells of it, or that of the host `at` (NULL: none) (free it): <operation>. USAGE, and what there is like it is said: there is none. */
+/* As the daemon tells of it, or else that of the host `at`, if one is said (free it): <operation>. USAGE, and what there is like it is said: there is none. */
 int operation_describe(struct vigia *v, const char *name, const char *at, struct msg **ret);
 /* Is there an operation or service of this name, but not chosen on that host? Then it has been said. */
 bool operation_left_out(struct vigia *v, const char *name);
