@@ -141,6 +141,20 @@ def test_the_fuzzers_have_the_words_of_every_operation(daemon):
     assert all(re.fullmatch(r'"(?:[^"\\]|\\["\\])+"', w) for w in words)
 
 
+def test_no_description_gets_a_word_of_its_own_into_what_is_written(daemon, tmp_path):
+    d = daemon()
+    hostile = tmp_path / "hostile.xml"
+    one = '<operation service="{}" name="a.{}" doc="{}"><argument name="{}" type="text" doc="x"/></operation>'
+    hostile.write_text('<hmon version="1" role="vigiad">' + one.format("a", "b", "*/ int bad; /* &#10;import os", "c") + "</hmon>")
+    written = d.vigia("stubs", "c", "--from", hostile).stdout
+    assert "*/ int" not in written and "bad; /*" not in written
+    compile(d.vigia("stubs", "python", "--from", hostile).stdout, "stubs", "exec")
+    for names in (("a", "b(", "", "c"), ("a", "b", "", 'c"'), ("a;", "b", "", "c"), ("a", "b", "", "")):
+        hostile.write_text('<hmon version="1" role="vigiad">' + one.format(*(n.replace('"', "&quot;") for n in names)) + "</hmon>")
+        p = d.vigia("stubs", "c", "--from", hostile, check=False)
+        assert p.returncode == 1 and p.stdout == "" and "names that no operation can have" in p.stderr
+
+
 @pytest.mark.parametrize("words, status, says", [
     (["rust"], 2, 'there is no form "rust": c (a header of typed functions over libvigia), python'),
     ([], 2, "stubs"),

@@ -58,11 +58,12 @@ static void fill(struct buf *out, const char *template, const char *field)
 	}
 }
 
-/* A doc never ends the comment that it stands in. */
+/* A doc never ends the comment that it stands in, nor begins another. */
 static void put_doc(struct buf *out, const char *doc)
 {
-	for (; *doc; doc++)
-		if (*doc != '*' || doc[1] != '/')
+	char before = '\0';
+	for (; *doc; before = *doc++)
+		if (*doc != '*' || (doc[1] != '/' && before != '/'))
 			buf_putc(out, *doc);
 }
 
@@ -87,9 +88,11 @@ static void put_member(struct buf *out, const struct msg *part, const char *temp
 	fill(out, template, name);
 	buf_puts(out, " /* ");
 	put_doc(out, stubs_get(part, "doc"));
-	buf_putf(out, " (%s", stubs_get(part, "type"));
+	buf_puts(out, " (");
+	put_doc(out, stubs_get(part, "type"));
 	if (*stubs_get(part, "default"))
-		buf_putf(out, ", else %s", stubs_get(part, "default"));
+		buf_puts(out, ", else ");
+	put_doc(out, stubs_get(part, "default"));
 	buf_puts(out, ") */\n");
 }
 

@@ -10,7 +10,7 @@ static void put_text(struct buf *out, const char *s)
 	for (; *s; s++) {
 		if (strchr("\\*_", *s))
 			buf_putc(out, '\\');
-		buf_putc(out, *s);
+		buf_putc(out, *s == '\n' ? ' ' : *s);
 	}
 }
 
@@ -30,11 +30,13 @@ static void put_part(struct buf *out, const struct msg *part)
 {
 	buf_puts(out, "- _");
 	put_text(out, stubs_get(part, "name"));
-	buf_putf(out, "_, %s", stubs_get(part, "type"));
+	buf_puts(out, "_, ");
+	put_text(out, stubs_get(part, "type"));
 	if (stubs_is_required(part))
 		buf_puts(out, ", needed");
 	if (*stubs_get(part, "default"))
-		buf_putf(out, ", else %s", stubs_get(part, "default"));
+		buf_puts(out, ", else ");
+	put_text(out, stubs_get(part, "default"));
 	buf_puts(out, ": ");
 	put_text(out, stubs_get(part, "doc"));
 	buf_puts(out, "\n");

@@ -37,7 +37,7 @@ static void put_string(struct buf *out, const char *s)
 	for (; *s; s++) {
 		if (*s == '"' || *s == '\\')
 			buf_putc(out, '\\');
-		buf_putc(out, *s);
+		buf_putc(out, *s == '\n' || *s == '\r' ? ' ' : *s);
 	}
 	buf_putc(out, '"');
 }

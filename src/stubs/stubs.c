@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "proto/chars.h"
+
 extern const struct stubs_form stubs_c, stubs_python, stubs_dictionary, stubs_manual;
 
 const struct stubs_form *const stubs_forms[] = {&stubs_c, &stubs_python, &stubs_dictionary, &stubs_manual, NULL};
@@ -13,6 +15,20 @@ const struct stubs_form *stubs_form_named(const char *name)
 	while (*f && strcmp((*f)->name, name))
 		f++;
 	return *f;
+}
+
+static bool is_name(const char *name)
+{
+	return chars_are_name(name, strlen(name));
+}
+
+bool stubs_is_fit(const struct msg *operation)
+{
+	bool fit = is_name(stubs_get(operation, "name")) && is_name(stubs_get(operation, "service")) &&
+		   strchr(stubs_get(operation, "name"), '.');
+	for (const struct msg *k = operation->children; fit && k; k = k->next)
+		fit = is_name(stubs_get(k, "name"));
+	return fit;
 }
 
 const struct msg *stubs_part(const struct msg *k, const char *kind)

@@ -2,7 +2,8 @@
 /* What services can be asked, written for others: typed functions for programs, words for fuzzers, a page of the manual.
  *
  * From descriptions as `service.describe` answers them: an <operation> has service, name ("noun.verb"), doc, streams, and a
- * child for each <argument> (name, type, doc, required, default) and each <field> of its answers (name, type, doc).
+ * child for each <argument> (name, type, doc, required, default) and each <field> of its answers (name, type, doc). They are
+ * foreign: stubs_is_fit() first.
  */
 #ifndef VIGIA_STUBS_STUBS_H
 #define VIGIA_STUBS_STUBS_H
@@ -25,6 +26,9 @@ extern const struct stubs_form *const stubs_forms[];
 
 /* The form so named, or NULL. */
 const struct stubs_form *stubs_form_named(const char *name);
+
+/* All of its names are such as services can have: nothing in them is anything else in C or Python. */
+bool stubs_is_fit(const struct msg *operation);
 
 /* --- for the forms --- */
 

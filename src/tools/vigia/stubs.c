@@ -31,6 +31,10 @@ static int on_operation(void *data, const struct msg *m)
 	const char *service = stubs_get(m, "service");
 	if (!is_wanted(w, service))
 		return 0;
+	if (!stubs_is_fit(m)) {
+		complain("%s of the service %s has names that no operation can have", stubs_get(m, "name"), service);
+		return WRONG;
+	}
 	if (!w->n++ && w->form->begin)
 		w->form->begin(&w->out);
 	w->form->operation(&w->out, m, strcmp(service, w->service) != 0);
