@@ -18,13 +18,16 @@ VIGIA = f"{PREFIX}/bin/vigia"
 class Terminal:
     """A program on a terminal of its own, seen as a person sees it."""
 
-    def __init__(self, env, *arguments, columns=100, lines=24, user=None, **more):
+    def __init__(self, env, *arguments, columns=100, lines=24, user=None, program=VIGIA, **more):
         self.pid, self.fd = pty.fork()
         if not self.pid:
-            if user:
-                os.setgroups([])
-                os.setuid(user)
-            os.execve(VIGIA, ["vigia", *arguments], dict(env, TERM="xterm-256color", LC_ALL="C.UTF-8", **more))
+            try:
+                if user:
+                    os.setgroups([])
+                    os.setuid(user)
+                os.execve(program, ["vigia", *arguments], dict(env, TERM="xterm-256color", LC_ALL="C.UTF-8", **more))
+            finally:
+                os._exit(127)
         self.screen = pyte.Screen(columns, lines)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""

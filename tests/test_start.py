@@ -2,6 +2,7 @@
 """A daemon of one's own: started where there is none, and beside the system's."""
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -54,6 +55,15 @@ def place():
             p.end()
 
 
+@pytest.fixture
+def prefix():
+    """What is installed, where every user comes to."""
+    with tempfile.TemporaryDirectory(prefix="vigia-") as top:
+        os.chmod(top, 0o755)
+        shutil.copytree(PREFIX, f"{top}/local", symlinks=True)
+        yield f"{top}/local"
+
+
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
     return build("tests/third_party/start.c", tmp_path_factory.mktemp("start") / "start")
@@ -76,13 +86,13 @@ def test_what_keeps_it_from_starting_is_said_in_its_own_words(place, program):
     assert 'vigia.conf:2: found "nonsense"' in said.stdout
 
 
-def test_the_console_of_a_user_starts_one_and_says_so(place):
+def test_the_console_of_a_user_starts_one_and_says_so(place, prefix):
     if os.geteuid():
         pytest.skip("playing another user needs root")
     nobody = pwd.getpwnam("nobody").pw_uid
     p = place(conf=CONF + "listen = {}\n")
     subprocess.run(["chown", "-R", str(nobody), p.daemon.directory], check=True)
-    t = Terminal(p.env, user=nobody)
+    t = Terminal(p.env, user=nobody, program=f"{prefix}/bin/vigia")
     try:
         t.wait("^vigia: no vigiad was there: one of your own is, from now on$", 20)
         t.wait("^n1> $|^n1>$", 20)
@@ -93,7 +103,7 @@ def test_the_console_of_a_user_starts_one_and_says_so(place):
         t.close()
 
 
-def test_two_users_have_one_each_on_one_host_and_neither_is_in_the_others_way(place):
+def test_two_users_have_one_each_on_one_host_and_neither_is_in_the_others_way(place, prefix):
     """Both listen where nobody said: the second has its socket alone."""
     if os.geteuid():
         pytest.skip("playing another user needs root")
@@ -105,12 +115,12 @@ def test_two_users_have_one_each_on_one_host_and_neither_is_in_the_others_way(pl
         nobody = pwd.getpwnam("nobody").pw_uid
         subprocess.run(["chown", "-R", str(nobody), users.daemon.directory], check=True)
         for p, words in ((system, []), (users, ["setpriv", f"--reuid={nobody}", "--clear-groups"])):
-            begun = subprocess.run(["ip", "netns", "exec", space, *words, f"{PREFIX}/sbin/vigiad", "--daemon"], env=p.env,
+            begun = subprocess.run(["ip", "netns", "exec", space, *words, f"{prefix}/sbin/vigiad", "--daemon"], env=p.env,
                                    capture_output=True, text=True, timeout=60)
             assert begun.returncode == 0, begun.stderr
         ids = {operations(p.daemon, "host.info")[0]["id"] for p in (system, users)}
         assert len(ids) == 2
-        status = subprocess.run(["setpriv", f"--reuid={nobody}", "--clear-groups", f"{PREFIX}/bin/vigia", "host.info"], env=users.env,
+        status = subprocess.run(["setpriv", f"--reuid={nobody}", "--clear-groups", f"{prefix}/bin/vigia", "host.info"], env=users.env,
                                 capture_output=True, text=True, timeout=20)
         assert "users" in status.stdout, "one's own comes first"
     finally:
