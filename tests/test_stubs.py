@@ -35,7 +35,7 @@ def all_operations(d):
 
 # --- C ---
 
-@pytest.mark.parametrize("compiler", [["gcc", "-std=c99"], ["g++", "-xc++"]])
+@pytest.mark.parametrize("compiler", [["gcc", "-std=c99"], ["clang++", "-xc++"]])
 def test_the_header_is_clean_c_and_cpp(tmp_path, compiler):
     source = tmp_path / "one.c"
     source.write_text("#include <vigia/operations.h>\nint main() { return 0; }\n")
