@@ -59,19 +59,6 @@ static int put_word(struct buf *to, const char **at, const char *host, const cha
 	return 0;
 }
 
-static const char *const *in_one_piece(const struct buf *words, size_t n)
-{
-	const char **all = malloc((n + 1) * sizeof *all + words->len);
-	if (!all)
-		return NULL;
-	char *text = (char *)(all + n + 1);
-	memcpy(text, words->data, words->len);
-	for (size_t i = 0; i < n; i++, text += strlen(text) + 1)
-		all[i] = text;
-	all[n] = NULL;
-	return all;
-}
-
 int joining_words(const char *command, const char *host, const char *masters, const char *program, const char *const **ret)
 {
 	struct buf words = BUF_INIT;
@@ -84,7 +71,7 @@ int joining_words(const char *command, const char *host, const char *masters, co
 	}
 	if (!r && (!n || *at))
 		r = -EINVAL;
-	const char *const *all = r || words.failed ? NULL : in_one_piece(&words, n);
+	const char *const *all = r || words.failed ? NULL : remote_in_one_piece(&words, n);
 	buf_release(&words);
 	if (all)
 		*ret = all;

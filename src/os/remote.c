@@ -100,8 +100,7 @@ static const char *put_word(struct buf *to, const char *at, const char *host, co
 	return at + strspn(at, " ");
 }
 
-/* The pointers, and behind them what they point to. */
-static const char *const *in_one_piece(const struct buf *words, size_t n)
+const char *const *remote_in_one_piece(const struct buf *words, size_t n)
 {
 	const char **all = malloc((n + 1) * sizeof *all + words->len);
 
@@ -125,7 +124,7 @@ int remote_words(const char *template, const char *host, const struct launch *th
 		r = launch_check(there);
 	for (const char *at = template + strspn(template, " "); r == 0 && *at && n < TEMPLATE_WORDS_MAX; n++)
 		at = put_word(&words, at, host, there);
-	const char *const *all = r == 0 && !words.failed ? in_one_piece(&words, n) : NULL;
+	const char *const *all = r == 0 && !words.failed ? remote_in_one_piece(&words, n) : NULL;
 	buf_release(&words);
 	if (r == 0 && !all)
 		r = -ENOMEM;

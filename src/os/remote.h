@@ -18,5 +18,7 @@ bool remote_is_host(const char *host);
 /* The words, and their memory, in one piece to be freed. -EINVAL: no such host or
  * template; else as launch_check(). */
 int remote_words(const char *template, const char *host, const struct launch *there, const char *const **ret_words);
+/* n words, each with its end, as a list: the pointers, and behind them what they point to; NULL: no memory. */
+const char *const *remote_in_one_piece(const struct buf *words, size_t n);
 
 #endif
