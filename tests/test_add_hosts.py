@@ -124,7 +124,7 @@ class Hosts:
 def hosts():
     if os.geteuid() != 0 or subprocess.run(["ip", "netns", "list"], capture_output=True).returncode:
         pytest.skip("network namespaces need root")
-    sshd.unpack()
+    sshd.need()
     made = []
 
     def make(*arguments, **options):
