@@ -80,7 +80,7 @@ def test_everyone_is_told_of_each_change(target):
 
 
 @pytest.mark.parametrize("words, says", [
-    (["lease.take", "borrow", "process=PID"], "mode is observe, share or exclusive"),
+    (["lease.take", "borrow", "process=PID"], "mode must be observe, share or exclusive"),
     (["lease.take", "observe"], "either a service or a process"),
     (["lease.take", "observe", "service=nobody"], "no service is named nobody"),
     (["lease.take", "observe", "process=999999999"], "no process"),

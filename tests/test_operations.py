@@ -37,8 +37,8 @@ def build(source, to):
 def stranger(tmp_path_factory):
     program = build("tests/third_party/channel.c", tmp_path_factory.mktemp("stranger") / "channel")
 
-    def start(d, *words):
-        return subprocess.Popen([program, d.socket, *map(str, words)], env=dict(os.environ, LD_LIBRARY_PATH=LIB),
+    def start(d, *words, at=None):
+        return subprocess.Popen([program, at or d.socket, *map(str, words)], env=dict(os.environ, LD_LIBRARY_PATH=LIB),
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(d, *words):

@@ -59,13 +59,13 @@ def test_a_signal_ends_a_process_and_who_watches_is_told(daemon, sleeper):
 @pytest.mark.parametrize("words, says", [
     (["process.info", "0"], "no process 0"),
     (["process.info", "999999999"], "no process 999999999"),
-    (["process.signal", "PID", "WINK"], "no signal is named WINK"),
+    (["process.signal", "PID", "WINK"], "signal must be the name of a signal"),
     (["process.signal", "PID", "TERM", "1"], "of that start"),
     (["process.signal"], "process.signal needs pid"),
     (["process.watch", "999999999"], "no process"),
     (["process.start"], "process.start needs word"),
     (["process.start", "/no/such/program"], "/no/such/program"),
-    (["process.start", "sleep", "1", "directory=here"], "must be absolute"),
+    (["process.start", "sleep", "1", "directory=here"], "must be an absolute path"),
 ])
 def test_what_is_wrong_is_said(daemon, sleeper, words, says):
     d = daemon()

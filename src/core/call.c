@@ -98,6 +98,42 @@ int call_fail(struct call *c, const char *code, const char *format, ...)
 	return -1;
 }
 
+/* As XML would have said it, whichever way it came. */
+static void put_came(struct buf *out, const struct call *c, const char *argument)
+{
+	const struct msg_field *f = msg_field(c->msg, argument);
+	if (!f)
+		return;
+	if (f->type == MSG_INT)
+		buf_putf(out, ", not \"%lld\"", (long long)f->number);
+	else if (f->type == MSG_FLAG)
+		buf_putf(out, ", not \"%s\"", f->number ? "yes" : "no");
+	else if (f->type == MSG_BYTES)
+		buf_putf(out, ", not %u bytes", f->n);
+	else
+		buf_putf(out, ", not \"%.60s\"", f->text);
+}
+
+int call_fail_arg(struct call *c, int i, const char *format, ...)
+{
+	const char *name = c->op->args[i].name;
+	struct buf came = BUF_INIT;
+	char expected[256];
+	va_list ap;
+	va_start(ap, format);
+	vsnprintf(expected, sizeof expected, format, ap);
+	va_end(ap);
+	put_came(&came, c, name);
+	call_fail(c, "bad-argument", "%s.%s: %s must be %s%s", c->op->noun, c->op->verb, name, expected, buf_str(&came));
+	buf_release(&came);
+	return -1;
+}
+
+int call_fail_errno(struct call *c, int r)
+{
+	return call_fail(c, "failed", "%s.%s: %s", c->op->noun, c->op->verb, strerror(-r));
+}
+
 size_t call_pending(const struct call *c)
 {
 	return c->asker->type->pending(c->asker);

@@ -112,6 +112,10 @@ void call_send(struct call *c, struct msg *m);
 void call_end(struct call *c);
 /* Ends the call with an error; returns -1. */
 int call_fail(struct call *c, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same, as its args[i] can't be what was said: bad-argument, `NOUN.VERB: NAME must be FORMAT, not "WHAT CAME"`. */
+int call_fail_arg(struct call *c, int i, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same, as the daemon could not: failed, "NOUN.VERB: WHY". r: -errno. */
+int call_fail_errno(struct call *c, int r);
 /* How much waits for this caller to read. */
 size_t call_pending(const struct call *c);
 

@@ -174,11 +174,11 @@ static int check_key(struct call *c)
 {
 	struct channel_id id;
 	if (*c->args[0].text == '#' || strlen(c->args[0].text) > KEY_MAX)
-		return call_fail(c, "bad-argument", "channel.create: a key has at most %d bytes and no # first", KEY_MAX);
+		return call_fail_arg(c, 0, "at most %d bytes with no # first", KEY_MAX);
 	if (!channel_id_parse(c->args[0].text, &id))
-		return call_fail(c, "bad-argument", "channel.create: %s is an id, no key", c->args[0].text);
+		return call_fail_arg(c, 0, "a key, no id");
 	if (c->args[1].number > CHANNEL_LOG_MAX)
-		return call_fail(c, "bad-argument", "channel.create: log must be at most %d bytes", CHANNEL_LOG_MAX);
+		return call_fail_arg(c, 1, "at most %d bytes", CHANNEL_LOG_MAX);
 	return 0;
 }
 
@@ -188,7 +188,7 @@ static int create_for(struct call *c, struct channel_entry **ret)
 		return call_fail(c, "too-many", "%d channels are as many as a host has", CHANNELS_MAX);
 	int r = create(c->core, c->args[0].text, (size_t)c->args[1].number, ret);
 	if (r)
-		return call_fail(c, "failed", "%s", strerror(-r));
+		return call_fail_errno(c, r);
 	(*ret)->owner = call_uid(c);
 	(*ret)->open_to_all = c->args[2].number;
 	return 0;
@@ -432,7 +432,9 @@ static int run_put(struct call *c)
 	struct frame_event event = {.tag = (uint32_t)c->args[1].number, .data = c->args[2].bytes,
 	    .n = c->args[2].n};
 	int r = put(c->asker, e, &event);
-	return r ? call_fail(c, r == -EMSGSIZE ? "too-large" : "failed", "%s", strerror(-r)) : CALL_DONE;
+	if (r == -EMSGSIZE)
+		return call_fail(c, "too-large", "channel.put: data must be at most %d bytes, not %zu", CHANNEL_DATA_MAX, event.n);
+	return r ? call_fail_errno(c, r) : CALL_DONE;
 }
 
 /* --- the table --- */

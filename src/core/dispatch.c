@@ -79,7 +79,7 @@ static bool text_ok(const char *s, size_t max)
 static int take_number(const struct op_arg *arg, const struct msg *query, union op_value *ret)
 {
 	int64_t n;
-	if (msg_get_int(query, arg->name, &n) || n < 0)
+	if (msg_field(query, arg->name)->type == MSG_FLAG || msg_get_int(query, arg->name, &n) || n < 0)
 		return -EINVAL;
 	if (arg->type == OP_DURATION && n > (int64_t)DURATION_MAX_MS * 100)
 		return -EINVAL;
@@ -166,9 +166,7 @@ static int take_args(struct call *c)
 				    arg[i].name, arg[i].doc);
 			c->args[i] = absent(&arg[i]);
 		} else if (takes[arg[i].type](&arg[i], c->msg, &c->args[i])) {
-			return call_fail(c, "bad-argument", "%s.%s: %s must be %s, not \"%.60s\"", c->op->noun,
-			    c->op->verb, arg[i].name, type_forms[arg[i].type],
-			    msg_get(c->msg, arg[i].name, "?"));
+			return call_fail_arg(c, i, "%s", type_forms[arg[i].type]);
 		}
 	}
 	return 0;

@@ -107,7 +107,7 @@ static int name_target(struct call *c, char *ret, size_t n)
 	const char *service = c->args[1].text;
 	int64_t pid = c->args[2].number;
 	if ((*service != 0) == (pid != 0))
-		return call_fail(c, "bad-argument", "lease.take: either a service or a process");
+		return call_fail(c, "bad-argument", "lease.take needs either a service or a process");
 	if (pid) {
 		snprintf(ret, n, "process %lld", (long long)pid);
 		return processes_check_rights(c, pid);
@@ -145,7 +145,7 @@ static int run_take(struct call *c)
 	char what[96];
 	int mode = mode_named(c->args[0].text);
 	if (mode < 0)
-		return call_fail(c, "bad-argument", "lease.take: mode is observe, share or exclusive");
+		return call_fail_arg(c, 0, "observe, share or exclusive");
 	if (name_target(c, what, sizeof what) || check_count(c) || check_conflict(c, what, (enum lease_mode)mode))
 		return -1;
 	struct lease *l = calloc(1, sizeof *l);

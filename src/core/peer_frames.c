@@ -288,7 +288,7 @@ static void data(struct peer *p, char *bytes, size_t n)
 	else if (c->why)
 		peer_refuse(p, "bad-frame", "at byte %llu: %s", (unsigned long long)(c->at + FRAME_PREFACE_SIZE), c->why);
 	else
-		peer_refuse(p, "failed", "%s", strerror(-r));
+		peer_refuse(p, "failed", "what came could not be taken: %s", strerror(-r));
 }
 
 /* --- as a speech --- */

@@ -317,7 +317,7 @@ static void data(struct peer *p, char *bytes, size_t n)
 	if (r == -EPROTO)
 		peer_refuse(p, "bad-xml", "%s", *xml_why(p->xml) ? xml_why(p->xml) : "refused");
 	else
-		peer_refuse(p, "failed", "%s", strerror(-r));
+		peer_refuse(p, "failed", "what came could not be taken: %s", strerror(-r));
 }
 
 static void release(struct peer *p)

@@ -105,9 +105,9 @@ static struct poll *poll_new(struct call *c, struct channel_entry *e)
 static int check(struct call *c)
 {
 	if (c->args[3].number < 1 || c->args[3].number > POLL_MOST_MAX)
-		return call_fail(c, "bad-argument", "channel.poll: most must be from 1 to %d", POLL_MOST_MAX);
+		return call_fail_arg(c, 3, "from 1 to %d", POLL_MOST_MAX);
 	if (c->args[4].number > WAIT_MOST_NS)
-		return call_fail(c, "bad-argument", "channel.poll: wait must be at most 60 s");
+		return call_fail_arg(c, 4, "at most 60 s");
 	return 0;
 }
 

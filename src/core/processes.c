@@ -79,7 +79,7 @@ static int more_list(struct call *c)
 			put_process(c, &p);
 	}
 	if (r < 0)
-		return call_fail(c, "failed", "%s", strerror(-r));
+		return call_fail_errno(c, r);
 	if (r)
 		c->asker->type->want(c->asker);
 	return r ? CALL_MORE : CALL_DONE;
@@ -172,7 +172,7 @@ static int run_signal(struct call *c)
 	const char *name = *c->args[1].text ? c->args[1].text : "TERM";
 	int number = signal_named(name);
 	if (!number)
-		return call_fail(c, "bad-argument", "process.signal: no signal is named %.20s", name);
+		return call_fail_arg(c, 1, "the name of a signal");
 	if (find(c, c->args[0].number, c->args[2].number, &p))
 		return -1;
 	if (check_rights(c, &p) || check_leases(c, &p))
@@ -182,7 +182,7 @@ static int run_signal(struct call *c)
 		return call_fail(c, "not-found", "process %d is gone", p.key.pid);
 	if (r == -EPERM)
 		return call_fail(c, "not-permitted", "the daemon may not signal process %d", p.key.pid);
-	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_DONE;
+	return r ? call_fail_errno(c, r) : CALL_DONE;
 }
 
 /* --- the end of one --- */
@@ -221,7 +221,7 @@ static int run_watch(struct call *c)
 	if (r == -ESRCH)
 		return call_fail(c, "not-found", "process %d is gone", p.key.pid);
 	if (r)
-		return call_fail(c, "failed", "%s", strerror(-r));
+		return call_fail_errno(c, r);
 	put_process(c, &p);
 	return CALL_LATER;
 }
@@ -316,7 +316,7 @@ static int run_start(struct call *c)
 	c->state = r;
 	int e = start(c, r);
 	if (e == -EINVAL)
-		return call_fail(c, "bad-argument", "process.start: the directory must be absolute");
+		return call_fail_arg(c, 1, "an absolute path");
 	if (e == -E2BIG)
 		return call_fail(c, "too-large", "process.start: more than %d bytes or %d words", LAUNCH_BYTES_MAX,
 		    LAUNCH_WORDS_MAX);

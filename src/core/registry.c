@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What services there are, and what they can be asked: the tables, told. Help, completion and the manual come from here. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -314,6 +315,16 @@ static void over_register(struct call *c)
 	free(r);
 }
 
+/* All who wait for it or use it are told why, then the program. */
+static void end_service(struct registered *r, const char *why)
+{
+	char text[160];
+	snprintf(text, sizeof text, "service %s: %s", r->service.name, why);
+	relay_fail(r->call->peer->relay, r, "deleted", text);
+	end_uses(r, "deleted", why);
+	call_fail(r->call, "deleted", "%s", text);
+}
+
 static int run_delete(struct call *c)
 {
 	struct registered *r = find(c->core, c->args[0].text);
@@ -322,8 +333,7 @@ static int run_delete(struct call *c)
 	if (!call_trusted(c) && !call_is_of(c, r->call->asker->uid))
 		return call_fail(c, "not-permitted", "service %s belongs to uid %d", r->service.name,
 		    (int)r->call->asker->uid);
-	end_uses(r, "deleted", "it was deleted");
-	call_fail(r->call, "deleted", "service %s was deleted", c->args[0].text);
+	end_service(r, "it was deleted");
 	return CALL_DONE;
 }
 
@@ -333,7 +343,7 @@ void registry_end(struct core *core)
 		struct registered *last = core->registered;
 		while (last->next)
 			last = last->next;
-		call_fail(last->call, "deleted", "this host leaves the cluster");
+		end_service(last, "this host leaves the cluster");
 	}
 }
 

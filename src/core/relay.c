@@ -142,7 +142,7 @@ int relay_run(struct relay *r, struct call *c, int64_t deadline_ms)
 	if (e == -EHOSTUNREACH)
 		return call_fail(c, "unreachable", "it does not say where it can be reached");
 	if (e)
-		return call_fail(c, e == -ENOMEM ? "failed" : "unreachable", "%s", strerror(-e));
+		return e == -ENOMEM ? call_fail_errno(c, e) : call_fail(c, "unreachable", "the way there broke: %s", strerror(-e));
 	return c->one_way ? CALL_DONE : CALL_LATER;
 }
 

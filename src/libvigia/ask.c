@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,7 +92,7 @@ void ask_check_deadlines(struct vigia *v)
 	struct vigia_error error;
 	while ((a = overdue(v, clock_mono_ns()))) {
 		uint64_t number = a->number;
-		say(&error, 0, "deadline", "no answer within the deadline");
+		say(&error, 0, "deadline", "%s did not answer in time", a->what);
 		end(v, a, -ETIMEDOUT, &error);
 		frame_put(&v->out, FRAME_CANCEL, 0, number, NULL, 0);
 	}
@@ -99,7 +100,7 @@ void ask_check_deadlines(struct vigia *v)
 
 /* --- asking --- */
 
-int ask_send(struct vigia *v, const struct ask *a, unsigned flags, const char *host, struct msg *take_query,
+int ask_send(struct vigia *v, struct ask *a, unsigned flags, const char *host, struct msg *take_query,
     int64_t deadline_ms)
 {
 	struct frame_route route = {.deadline_ms = deadline_ms};
@@ -108,6 +109,8 @@ int ask_send(struct vigia *v, const struct ask *a, unsigned flags, const char *h
 		r = r ? r : -ENAMETOOLONG;
 	if (!r) {
 		strcpy(route.to, host ? host : "");
+		if (a)
+			snprintf(a->what, sizeof a->what, "%s.%s", take_query->name, msg_get(take_query, "query", ""));
 		r = frame_put_query(&v->out, flags, a ? a->number : ++v->last, &route, take_query);
 	}
 	msg_free(take_query);

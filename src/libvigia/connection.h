@@ -23,6 +23,7 @@ struct ask_type {
 struct ask {
 	const struct ask_type *type;
 	uint64_t number;
+	char what[64]; /* is asked: "noun.verb" */
 	int64_t deadline_ns; /* monotonic; INT64_MAX: none any more */
 	union {
 		struct vigia_asked asked;
@@ -79,7 +80,7 @@ void ask_end_all(struct vigia *v, int result, const struct vigia_error *error);
 /* Those whose deadline is over end. */
 void ask_check_deadlines(struct vigia *v);
 int64_t ask_next_deadline_ns(const struct vigia *v);
-int ask_send(struct vigia *v, const struct ask *a, unsigned flags, const char *host, struct msg *take_query,
+int ask_send(struct vigia *v, struct ask *a, unsigned flags, const char *host, struct msg *take_query,
     int64_t deadline_ms);
 int ask_take_frame(struct vigia *v, const struct frame *f);
 

@@ -617,7 +617,7 @@ class Peer(Waiter):
             del self._streams[stanza.get("answer")]
         stream.put(error if stanza.name == "error" and not partial else stanza)
 
-    def ask(self, primitive, verb, convert=None, text="", **arguments):
+    def ask(self, primitive, verb, convert=None, text="", children=(), **arguments):
         """Sends a query; returns its Stream of answers."""
         with self.changed:
             self._ids += 1
@@ -625,7 +625,7 @@ class Peer(Waiter):
             self._streams[str(self._ids)] = stream
             self.connection.send(Stanza(primitive, {"query": verb, "id": self._ids, **{
                 k.rstrip("_").replace("_", "-"): {True: "yes", False: None}.get(v, v) if isinstance(v, bool) else v
-                for k, v in arguments.items()}}, text=text))
+                for k, v in arguments.items()}}, text=text, children=children))
             if self.closed:
                 stream.put(HmonError("closed", "no connection"))
         return stream

@@ -4,7 +4,7 @@
  *   channel SOCKET put KEY TEXT...       an event each
  *   channel SOCKET read KEY N [AFTER]    the next N, a line each
  *   channel SOCKET late KEY TEXT...      the same into a channel that is no more
- *   channel SOCKET ask OPERATION [ARGUMENT=VALUE]...
+ *   channel SOCKET ask OPERATION [ARGUMENT=VALUE | ARGUMENT+=WORD | at=HOST]...
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -94,13 +94,20 @@ static int ask(struct vigia *v, char **argv)
 {
 	struct vigia_error error = {0};
 	struct vigia_message *q = vigia_query(argv[0]);
+	const char *host = NULL;
 	for (char **a = argv + 1; q && *a; a++) {
 		char *value = strchr(*a, '=');
-		*value++ = '\0';
-		vigia_set_text(q, *a, value);
+		bool word = value[-1] == '+';
+		value[word ? -1 : 0] = '\0';
+		if (!strcmp(*a, "at"))
+			host = value + 1;
+		else if (word)
+			vigia_add_word(q, *a, value + 1);
+		else
+			vigia_set_text(q, *a, value + 1);
 	}
 	const char *deadline_ms = getenv("DEADLINE_MS");
-	int r = vigia_call(v, NULL, q, deadline_ms ? atoll(deadline_ms) : 0, on_answer, NULL, &error);
+	int r = vigia_call(v, host, q, deadline_ms ? atoll(deadline_ms) : 0, on_answer, NULL, &error);
 	return r ? complain("ask", r, &error) : 0;
 }
 

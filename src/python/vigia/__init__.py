@@ -16,6 +16,7 @@ One thread at a time may use a connection. docs/libvigia.md tells more.
 import itertools
 import os
 import socket
+import struct
 import time
 from collections import deque
 from typing import NamedTuple, Optional
@@ -143,19 +144,20 @@ class Connection(Operations):
                 message[name] = value
         number = next(self._numbers)
         limit = CALL_S if deadline is None else deadline
+        asked = frames.query(number, message, at, int(limit * 1000), frames.ONE_WAY if one_way else 0)
         if not one_way:
             self._waiting[number] = deque()
-        self._send(frames.query(number, message, at, int(limit * 1000), frames.ONE_WAY if one_way else 0))
-        return iter(()) if one_way else self._answers(number, time.monotonic() + limit)
+        self._send(asked)
+        return iter(()) if one_way else self._answers(number, operation, time.monotonic() + limit)
 
     def tell(self, operation, arguments=(), *, at=""):
         """Asks one-way: nothing comes back."""
         self.ask(operation, arguments, at=at, one_way=True)
 
-    def _answers(self, number, end):
+    def _answers(self, number, operation, end):
         try:
             while True:
-                kind, value = self._next(number, end)
+                kind, value = self._next(number, operation, end)
                 if kind == frames.END:
                     return
                 if kind == frames.ERROR:
@@ -170,7 +172,7 @@ class Connection(Operations):
     def _cancel(self, number):
         try:
             self._send(frames.frame(frames.CANCEL, number))
-        except OSError:
+        except Error:
             pass  # it ends with the connection
 
     # --- events ---
@@ -193,27 +195,39 @@ class Connection(Operations):
     # --- the wire ---
 
     def _send(self, data):
-        self._socket.settimeout(None)
-        self._socket.sendall(data)
+        try:
+            self._socket.settimeout(None)
+            self._socket.sendall(data)
+        except OSError as e:
+            raise _gone(e) from None
 
-    def _next(self, number, end):
+    def _next(self, number, operation, end):
         queue = self._waiting[number]
         while not queue:
-            self._read(end)
+            try:
+                self._read(end)
+            except TimeoutError:
+                raise Error("deadline", f"{operation} did not answer in time") from None
         return queue.popleft()
 
     def _read(self, end=None):
         """What has come, to whom it belongs; waits for some until `end`."""
         left = None if end is None else max(end - time.monotonic(), 0.001)
-        self._socket.settimeout(left)
         try:
+            self._socket.settimeout(left)
             data = self._socket.recv(READ)
         except TimeoutError:
-            raise Error("deadline", "no answer within the deadline") from None
+            raise
+        except OSError as e:
+            raise _gone(e) from None
         if not data:
             raise Error("", "vigiad closed the connection")
-        for kind, number, payload in self._cutter.feed(data):
-            self._take(kind, number, payload)
+        try:
+            for kind, number, payload in self._cutter.feed(data):
+                self._take(kind, number, payload)
+        except (frames.Broken, struct.error) as e:
+            self.close()
+            raise Error("", f"what came is not from vigiad: {e}") from None
 
     def _take(self, kind, number, payload):
         if kind == frames.HELLO:
@@ -228,6 +242,10 @@ class Connection(Operations):
         if error.code != "event":
             raise error
         self.refused.append(error)
+
+
+def _gone(error):
+    return Error("", f"the connection to vigiad is gone: {error.strerror or error}")
 
 
 def _error(message):

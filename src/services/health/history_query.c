@@ -160,7 +160,7 @@ static int read_piece(struct reading *r)
 	r->enough = share > READ_MOST ? READ_MOST : share < READ_LEAST ? READ_LEAST : share;
 	int e = uv_queue_work(r->health->core->net.loop, &r->work, on_work, on_worked);
 	if (e)
-		return call_fail(r->call, "failed", "%s", strerror(-e));
+		return call_fail_errno(r->call, e);
 	hold(r, r->enough);
 	r->working = true;
 	return CALL_LATER;

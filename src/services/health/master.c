@@ -143,8 +143,10 @@ static int secret_for(struct call *c, const char *name, char *ret_secret)
 		return refuse(c, "stranger", "this name is registered and this is not its secret; on the master, "
 					     "`vigia forget NAME` makes it free");
 	}
+	char why[128];
 	int r = registry_issue(h->registry, "node", name, ret_secret);
-	return r ? refuse(c, "failed", strerror(-r)) : 0;
+	snprintf(why, sizeof why, "its secret can't be stored: %s", strerror(-r));
+	return r ? refuse(c, "failed", why) : 0;
 }
 
 /* How it is watched is how it may watch us. */
@@ -267,7 +269,7 @@ int query_config_announce(struct call *c)
 	if (!l || !l->node)
 		return call_fail(c, "bad-stanza", "register first");
 	if (describe_digest_parse(c->args[3].text, &digest))
-		return call_fail(c, "bad-argument", "digest is 16 hexadecimal digits");
+		return call_fail_arg(c, 3, "16 hexadecimal digits");
 	struct monitor *m = announced(l, h, c->args[0].text, c->args[1].number);
 	if (!m)
 		return call_fail(c, "too-many", "monitor %s: a bad name, or more than %u monitors", c->args[0].text,

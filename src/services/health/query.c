@@ -307,7 +307,7 @@ int query_node_forget(struct call *c)
 	if (n->self || n->link)
 		return call_fail(c, "not-permitted", "node %s is connected; stop its vigiad first", n->name);
 	int r = node_forget(h, n, c->asker->address);
-	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_DONE;
+	return r ? call_fail_errno(c, r) : CALL_DONE;
 }
 
 int query_monitor_forget(struct call *c)
@@ -327,7 +327,7 @@ int query_monitor_forget(struct call *c)
 		return call_fail(c, "not-permitted", "monitor %s is of the configuration: take its section out there", name);
 	int r = registry_forget(h->registry, "monitor", name);
 	if (r)
-		return call_fail(c, "failed", "%s", strerror(-r));
+		return call_fail_errno(c, r);
 	event_put(h, "monitor-forgotten", node, name, "by %s", c->asker->address);
 	if (m && !supervise_expects(h, name)) {
 		m->removed = true;
@@ -464,7 +464,7 @@ int query_monitor_get(struct call *c)
 		return -1;
 	int r = update_start(health_of(c->core), c->asker, w->node, w->monitor, w->metric, c->args[4].number, on_updated, c,
 	    &w->update);
-	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_LATER;
+	return r ? call_fail_errno(c, r) : CALL_LATER;
 }
 
 /* --- update, from a master: the values go as data, this only says that all were asked --- */
@@ -487,5 +487,5 @@ int query_monitor_update(struct call *c)
 	c->state = w;
 	int r = update_start(h, c->asker, h->core->name, c->args[0].text, c->args[1].text, c->args[2].number, on_node_updated,
 	    c, &w->update);
-	return r ? call_fail(c, "failed", "%s", strerror(-r)) : CALL_LATER;
+	return r ? call_fail_errno(c, r) : CALL_LATER;
 }
