@@ -2,10 +2,14 @@
 """Typed functions for programs, written from the tables of services: C, Python, and what else comes from them."""
 import glob
 import os
+import random
 import re
+import socket
 import subprocess
 import sys
+import threading
 
+import cbor2
 import pytest
 
 from cluster import PREFIX, wait_for
@@ -42,6 +46,14 @@ def test_the_header_is_clean_c_and_cpp(tmp_path, compiler):
     subprocess.run([*compiler, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{PREFIX}/include", source], check=True)
 
 
+def test_the_header_and_the_package_have_every_operation(connection):
+    d, v = connection
+    with open(f"{PREFIX}/include/vigia/operations.h") as f:
+        header = f.read()
+    names = [o.replace(".", "_").replace("-", "_") for o in all_operations(d)]
+    assert [n for n in names if f" *vigia_{n}_query(" not in header or not callable(getattr(v, n, None))] == []
+
+
 def test_a_strangers_program_asks_by_typed_functions(daemon, tmp_path):
     d = daemon()
     program = build("tests/third_party/typed.c", tmp_path / "typed")
@@ -71,6 +83,55 @@ int main(int argc, char **argv)
     program = build(str(tmp_path / "use.c"), tmp_path / "use")
     said = subprocess.run([program, d.socket], env=dict(os.environ, LD_LIBRARY_PATH=LIB), capture_output=True, text=True)
     assert (said.stdout, said.returncode) == ("5", 0)
+
+
+# --- what strangers describe ---
+
+NASTY = 'a "quote" \\ */ **// /* \n# a line\t.TH *b* _u_ ??/ %s'
+
+
+def described(v, vigia, *operations):
+    """A service that is offered under the name `nasty`, as long as v is open."""
+    message = vigia.Message("service", {"query": "register", "name": "nasty", "doc": NASTY}, children=operations)
+    v._waiting[99] = []
+    v._send(vigia.frames.query(99, message))
+    wait_for(lambda: next(v.service_list(service="nasty"), None), 5, "the service")
+
+
+@pytest.fixture
+def nasty(connection, vigia):
+    M = vigia.Message
+    d, v = connection
+    described(v, vigia, M("operation", {"name": "import", "doc": NASTY}, children=[
+        *[M("argument", {"name": name, "type": type, "doc": NASTY, "required": required}) for name, type, required in [
+            ("class", "text", True), ("o", "bytes", True), ("self", "words", True), ("m", "flag", True), ("linux", "words", False),
+            ("None", "bytes", False), ("at-all", "integer", False), ("w", "words", False)]],
+        *[M("field", {"name": name, "type": type, "doc": NASTY}) for name, type in [
+            ("r", "words"), ("linux", "span"), ("def", "bytes"), ("operator", "text")]]]),
+        M("operation", {"name": "words", "doc": ""}, children=[M("field", {"name": "all", "type": "words"})]))
+    return d
+
+
+@pytest.mark.parametrize("compiler", [["gcc", "-std=c99"], ["gcc", "-std=gnu11"], ["clang++", "-xc++"]])
+def test_whatever_a_service_says_of_itself_is_clean_c(nasty, tmp_path, compiler):
+    (tmp_path / "nasty.h").write_text(nasty.vigia("stubs", "c", "nasty").stdout)
+    (tmp_path / "one.c").write_text('#include "nasty.h"\nint main() { return !vigia_nasty_words_query(); }\n')
+    subprocess.run([*compiler, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{PREFIX}/include", tmp_path / "one.c"], check=True)
+
+
+def test_whatever_a_service_says_of_itself_is_python(nasty, vigia):
+    made = {}
+    exec(nasty.vigia("stubs", "python", "nasty").stdout, made)
+    asked = []
+    made["Operations"].ask = lambda self, *arguments, **more: asked.append((arguments, more))
+    made["Operations"]().nasty_import("c", b"o", ["s"], True, at="h", None_=b"n")
+    assert asked == [(("nasty.import", {"class": "c", "o": b"o", "self": ["s"], "m": True, "linux": None, "None": b"n", "at-all": None,
+                                        "w": None}), {"at": "h", "deadline": None})]
+
+
+def test_whatever_a_service_says_of_itself_is_a_page(nasty):
+    page = nasty.vigia("stubs", "manual", "nasty").stdout
+    assert page.count("\n#") == 6 and "\\*b\\* \\_u\\_" in page
 
 
 # --- Python ---
@@ -125,6 +186,65 @@ def test_python_is_told_what_is_wrong(connection, vigia, ask, says):
 def test_python_finds_no_daemon(vigia, tmp_path):
     with pytest.raises(vigia.Error, match=f"no vigiad answers at {tmp_path}/none"):
         vigia.open(f"{tmp_path}/none")
+
+
+def test_python_says_what_is_no_daemon(vigia, tmp_path):
+    """Frames that are none, and events that are too short, end the connection with an error that says so."""
+    hello = vigia.frames.frame(vigia.frames.HELLO, payload=vigia.frames.encode(["hello", {"name": "x"}]))
+    for junk in (b"HTTP/1.1 400 Bad Request\r\n\r\n", vigia.frames.frame(vigia.frames.EVENT, 1, b"short"),
+                 vigia.frames.frame(vigia.frames.ANSWER, 1, b"\x9f"), vigia.frames.frame(vigia.frames.ERROR, 0, b"")):
+        at = str(tmp_path / "s")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(at)
+            s.listen()
+
+            def answer():
+                c, _ = s.accept()
+                with c:
+                    c.sendall(hello)
+                    assert c.recv(4096) and c.recv(4096)  # its hello, its query
+                    c.sendall(junk)
+                    while c.recv(4096):
+                        pass
+
+            t = threading.Thread(target=answer)
+            t.start()
+            with vigia.open(at) as v:
+                with pytest.raises(vigia.Error, match="what came is not from vigiad: "):
+                    list(v.host_list())
+                with pytest.raises(vigia.Error, match="the connection to vigiad is gone"):
+                    list(v.host_list())
+            t.join()
+        os.unlink(at)
+
+
+def a_value(dice, depth=3):
+    kind = dice.randrange(7 if depth else 5)
+    if kind < 2:
+        return dice.choice([1, -1]) * dice.getrandbits(dice.choice([3, 8, 16, 32, 63]))
+    if kind < 5:
+        return [dice.random() < 0.5, dice.randbytes(dice.choice([0, 5, 300])), "größe" * dice.choice([0, 1, 40])][kind - 2]
+    if kind == 5:
+        return [a_value(dice, depth - 1) for _ in range(dice.randrange(30))]
+    return {f"k{i}": a_value(dice, depth - 1) for i in range(dice.randrange(30))}
+
+
+def test_python_reads_what_it_writes_and_what_is_broken_is_said_to_be(vigia):
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    dice = random.Random(seed)
+    for _ in range(300):
+        value = a_value(dice)
+        data = vigia.frames.encode(value)
+        assert vigia.frames.decode(data) == (value, len(data)) and cbor2.loads(data) == value
+        for _ in range(10):
+            bad = bytearray(data)
+            bad[dice.randrange(len(bad))] = dice.randrange(256)
+            del bad[dice.randrange(len(bad) + 1):]
+            try:
+                vigia.frames.read_message(bytes(bad))
+            except vigia.frames.Broken:
+                pass
 
 
 # --- the rest ---

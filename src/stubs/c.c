@@ -61,10 +61,11 @@ static void fill(struct buf *out, const char *template, const char *field)
 /* A doc never ends the comment that it stands in, nor begins another. */
 static void put_doc(struct buf *out, const char *doc)
 {
-	char before = '\0';
-	for (; *doc; before = *doc++)
-		if (*doc != '*' || (doc[1] != '/' && before != '/'))
-			buf_putc(out, *doc);
+	for (char before = '\0'; *doc; before = *doc++) {
+		if ((before == '*' && *doc == '/') || (before == '/' && *doc == '*'))
+			buf_putc(out, ' ');
+		buf_putc(out, (unsigned char)*doc < ' ' ? ' ' : *doc);
+	}
 }
 
 static void put_operation_name(struct buf *out, const struct msg *operation)

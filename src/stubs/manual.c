@@ -7,11 +7,7 @@
 /* Nothing in a doc is formatting. */
 static void put_text(struct buf *out, const char *s)
 {
-	for (; *s; s++) {
-		if (strchr("\\*_", *s))
-			buf_putc(out, '\\');
-		buf_putc(out, *s == '\n' ? ' ' : *s);
-	}
+	stubs_put_doc(out, s, "\\*_");
 }
 
 static void put_usage(struct buf *out, const struct msg *operation)

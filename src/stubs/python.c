@@ -34,11 +34,7 @@ static void put_class(struct buf *out, const struct msg *operation)
 static void put_string(struct buf *out, const char *s)
 {
 	buf_putc(out, '"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			buf_putc(out, '\\');
-		buf_putc(out, *s == '\n' || *s == '\r' ? ' ' : *s);
-	}
+	stubs_put_doc(out, s, "\"\\");
 	buf_putc(out, '"');
 }
 

@@ -31,9 +31,14 @@ bool stubs_is_fit(const struct msg *operation)
 	return fit;
 }
 
+static bool is_part(const struct msg *k, const char *kind)
+{
+	return !strcmp(k->name, kind) && (*kind != 'f' || strcmp(stubs_get(k, "type"), "words"));
+}
+
 const struct msg *stubs_part(const struct msg *k, const char *kind)
 {
-	while (k && strcmp(k->name, kind))
+	while (k && !is_part(k, kind))
 		k = k->next;
 	return k;
 }
@@ -53,9 +58,20 @@ const char *stubs_get(const struct msg *m, const char *field)
 	return msg_get(m, field, "");
 }
 
+void stubs_put_doc(struct buf *out, const char *doc, const char *escaped)
+{
+	for (; *doc; doc++) {
+		if (strchr(escaped, *doc))
+			buf_putc(out, '\\');
+		buf_putc(out, (unsigned char)*doc < ' ' ? ' ' : *doc);
+	}
+}
+
 /* Of C, C++ and Python, as far as names may be one; and what the stubs call their own. */
 static const char *const taken[] = {"at", "deadline", "m", "o", "r", "w",
-    "and", "as", "assert", "async", "auto", "await", "bool", "break", "case", "catch",
+    "False", "None", "True", "alignas", "alignof", "and", "as", "asm", "assert", "async", "auto", "await", "bitand", "bitor",
+    "bool", "break", "case", "catch", "compl", "concept", "constexpr", "decltype", "errno", "linux", "mutable", "noexcept",
+    "nullptr", "requires", "thread_local", "typeid", "unix", "wchar_t",
     "char", "class", "const", "continue", "def", "default", "del", "delete", "do", "double", "elif", "else", "enum", "except",
     "explicit", "export", "extern", "false", "finally", "float", "for", "friend", "from", "global", "goto", "if", "import",
     "in", "inline", "int", "is", "lambda", "long", "namespace", "new", "nonlocal", "not", "operator", "or", "pass", "private",

@@ -32,13 +32,15 @@ bool stubs_is_fit(const struct msg *operation);
 
 /* --- for the forms --- */
 
-/* From k on, the first that is an "argument" or a "field". */
+/* From k on, the first that is an "argument", or a "field"; one of words is none: those are the answer's children. */
 const struct msg *stubs_part(const struct msg *k, const char *kind);
 #define stubs_each(k, operation, kind)                                                                       \
 	(const struct msg *k = stubs_part((operation)->children, kind); k; k = stubs_part(k->next, kind))
 bool stubs_has(const struct msg *operation, const char *kind);
 bool stubs_is_required(const struct msg *argument);
 const char *stubs_get(const struct msg *m, const char *field);
+/* Without line breaks and the like, and a backslash before each of these. */
+void stubs_put_doc(struct buf *out, const char *doc, const char *escaped);
 /* A name as C, C++ and Python can have it: "byte_order", "public_". */
 void stubs_put_name(struct buf *out, const char *name);
 
