@@ -9,7 +9,7 @@ import subprocess
 import termios
 
 import pytest
-from cluster import wait_for
+from cluster import PREFIX, wait_for
 from terminal import VIGIA, Terminal
 
 
@@ -429,3 +429,31 @@ def test_the_words_are_commands_of_the_shell_too(daemon):
     assert re.search(r"^n1 +[0-9a-f]{32} +up", d.vigia("find", "n1").stdout, re.M)
     assert re.search(r" vigiad ", d.vigia("ps").stdout)
     assert d.vigia("quit").stdout == ""
+
+
+# ------------------------------------------------------------------------------------------- the shells' completion
+
+def tab_of_bash(d, *words):
+    """What Tab offers for the last of these words; bash has `name=` as two."""
+    script = ('eval "$(vigia completion bash)"; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vigia; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    env = dict(d.env(), PATH=f"{PREFIX}/bin:{os.environ['PATH']}")
+    return subprocess.run(["bash", "-c", script, "bash", "vigia", *words], env=env, capture_output=True, text=True,
+                          check=True).stdout.split()
+
+
+@pytest.mark.parametrize("words, offered", [
+    (["stat"], {"status"}), (["channel.cr"], {"channel.create"}), (["host."], {"host.list", "host.find", "host.info"}),
+    (["help", "service.de"], {"service.describe", "service.delete"}), (["help", "stat"], {"status"}),
+    (["channel.create", "pub"], {"public="}), (["channel.create", "public", "=", "y"], set()), (["no.such", ""], set()),
+    (["find", "n"], {"n1"}), (["channel.create", "--js"], {"--json"})])
+def test_tab_of_a_shell_completes_operations_and_their_arguments(daemon, words, offered):
+    got = tab_of_bash(daemon(), *words)
+    assert offered <= set(got) and all(w.startswith(words[-1]) for w in got) and (offered or not got)
+
+
+def test_tab_of_a_shell_without_a_daemon_offers_commands(daemon):
+    d = daemon()
+    d.stop()
+    assert {"status", "stubs"} <= set(tab_of_bash(d, "s"))
+    assert tab_of_bash(d, "channel.create", "k") == []

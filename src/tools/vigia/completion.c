@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shell completion, made from the table. Names come from the daemon, asked by `vigia completion words WORD`.
+/* Shell completion, made from the table. Names and operations come from the daemon, asked by `vigia completion KIND WORD`.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/vigia/operation.h"
 #include "tools/vigia/vigia.h"
 
 /* --- words: what a name may become --- */
@@ -79,13 +80,55 @@ static int paths(struct vigia *v, const char *word, struct words *w)
 	return r;
 }
 
+static int nodes(struct vigia *v, const char *word, struct words *w)
+{
+	return vigia_ask(v, vigia_query(v, "node", "list"), on_name, w);
+}
+
+static int on_operation(void *data, const char *name, const char *doc)
+{
+	say_word(data, name, "");
+	return 0;
+}
+
+static int operations(struct vigia *v, const char *word, struct words *w)
+{
+	return operation_each(v, on_operation, w);
+}
+
+static int arguments(struct vigia *v, const char *word, struct words *w)
+{
+	struct msg *operation;
+	int r = operation_describe(v, word, NULL, &operation);
+	if (r)
+		return r;
+	for (const struct msg *a = operation->children; a; a = a->next)
+		if (!strcmp(a->name, "argument"))
+			say_word(w, msg_get(a, "name", ""), "=");
+	msg_free(operation);
+	return DONE;
+}
+
+static const struct {
+	const char *name;
+	int (*words)(struct vigia *v, const char *word, struct words *w);
+} kinds[] = {{"words", paths}, {"nodes", nodes}, {"operations", operations}, {"arguments", arguments}, {NULL, NULL}};
+
+static int kind_named(const char *name)
+{
+	int i = 0;
+	while (kinds[i].name && strcmp(kinds[i].name, name))
+		i++;
+	return i;
+}
+
 int completion_words(struct vigia *v, const char *kind, const char *word, word_fn *fn, void *data)
 {
 	struct words w = {.fn = fn, .data = data};
-	if (!strcmp(kind, "nodes"))
-		return vigia_ask(v, vigia_query(v, "node", "list"), on_name, &w);
-	return paths(v, word, &w);
+	return kinds[kind_named(kind)].words(v, word, &w);
 }
+
+enum { PATIENCE_MS = 2000 };
 
 static void say(void *data, const char *word)
 {
@@ -96,6 +139,7 @@ static void say(void *data, const char *word)
 static int quietly(struct vigia *v, const struct args *a)
 {
 	complaints(false);
+	v->patience_ms = PATIENCE_MS;
 	int r = vigia_connect(v);
 	if (!r)
 		r = completion_words(v, a->words[0], a->n > 1 ? a->words[1] : "", say, NULL);
@@ -121,7 +165,7 @@ static void bash_command(const struct command *c)
 	if (c->completes == COMPLETE_NODES)
 		printf(" names='nodes'");
 	if (c->completes == COMPLETE_COMMANDS)
-		printf(" words=$commands");
+		printf(" words=$commands names='operations'");
 	if (c->completes == COMPLETE_SHELLS)
 		printf(" words='bash zsh'");
 	puts(" ;;");
@@ -133,7 +177,7 @@ static void put_bash(void)
 {
 	puts("# bash completion of vigia, made by `vigia completion bash`\n"
 	     "_vigia() {\n"
-	     "\tlocal word=${COMP_WORDS[COMP_CWORD]} command= at= options= names= words= name i");
+	     "\tlocal word=${COMP_WORDS[COMP_CWORD]} command= at= options= names= of=${COMP_WORDS[COMP_CWORD]} words= name i");
 	printf("\tlocal commands='");
 	for (const struct command *const *c = commands; *c; c++)
 		printf(" %s", (*c)->name);
@@ -151,20 +195,20 @@ static void put_bash(void)
 	     "\tcase $command in");
 	for (const struct command *const *c = commands; *c; c++)
 		bash_command(*c);
-	puts("\t'') words=$commands ;;\n"
+	puts("\t'') words=$commands names=operations ;;\n"
+	     "\t*.*) names=arguments of=$command ;;\n"
 	     "\tesac\n"
 	     "\tif [[ $word == -* ]]; then\n"
 	     "\t\tCOMPREPLY=($(compgen -W \"$options $global\" -- \"$word\"))\n"
 	     "\t\treturn\n"
 	     "\tfi\n"
+	     "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
 	     "\tif [ -n \"$names\" ]; then\n"
 	     "\t\twhile IFS= read -r name; do\n"
 	     "\t\t\t[[ $name != \"$word\"* ]] || COMPREPLY+=(\"$(printf %q \"$name\")\")\n"
-	     "\t\tdone < <(vigia ${at:+--at \"$at\"} completion \"$names\" \"$word\" 2>/dev/null)\n"
-	     "\telse\n"
-	     "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+	     "\t\tdone < <(vigia ${at:+--at \"$at\"} completion \"$names\" \"$of\" 2>/dev/null)\n"
 	     "\tfi\n"
-	     "\t[[ ${COMPREPLY[0]-} != */ ]] || compopt -o nospace\n"
+	     "\t[[ ${COMPREPLY[0]-} != *[/=] ]] || compopt -o nospace\n"
 	     "}\n"
 	     "complete -F _vigia vigia");
 }
@@ -221,9 +265,9 @@ static void put_zsh(void)
 	     "_vigia_ask() {\n"
 	     "\tlocal -a found at\n"
 	     "\t(( ${words[(I)--at]} )) && at=(--at $words[${words[(I)--at]}+1])\n"
-	     "\tfound=(${(f)\"$(vigia $at completion $1 \"$PREFIX\" 2>/dev/null)\"})\n"
-	     "\tcompadd -S '' -- ${(M)found:#*/}\n"
-	     "\tcompadd -- ${found:#*/}\n"
+	     "\tfound=(${(f)\"$(vigia $at completion $1 \"${2-$PREFIX}\" 2>/dev/null)\"})\n"
+	     "\tcompadd -S '' -- ${(M)found:#*[/=]}\n"
+	     "\tcompadd -- ${found:#*[/=]}\n"
 	     "}\n"
 	     "_vigia_paths() { _vigia_ask words; }\n"
 	     "_vigia_nodes() { _vigia_ask nodes; }\n"
@@ -237,6 +281,7 @@ static void put_zsh(void)
 	}
 	puts("\t)\n"
 	     "\t_describe command all\n"
+	     "\t_vigia_ask operations\n"
 	     "}\n"
 	     "_vigia() {\n"
 	     "\tlocal -a global\n"
@@ -249,7 +294,8 @@ static void put_zsh(void)
 	     "\tcase $line[1] in");
 	for (const struct command *const *c = commands; *c; c++)
 		zsh_command(*c);
-	puts("\tesac\n"
+	puts("\t\t*.*) _vigia_ask arguments $line[1] ;;\n"
+	     "\tesac\n"
 	     "}\n"
 	     "_vigia \"$@\"");
 }
@@ -261,7 +307,7 @@ static int run(struct vigia *v, const struct args *a)
 		put_bash();
 	else if (!strcmp(what, "zsh"))
 		put_zsh();
-	else if (!strcmp(what, "words") || !strcmp(what, "nodes"))
+	else if (kinds[kind_named(what)].name)
 		return quietly(v, a);
 	else {
 		complain("completion is made for bash and zsh");

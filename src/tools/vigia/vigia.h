@@ -75,8 +75,8 @@ int console_run(const struct vigia *v);
 extern const struct command quit_command;
 
 /* --- completion.c --- */
-/* What begins a name may become, one after the other to fn, also such that begin otherwise: `kind` is "words" (paths)
- * or "nodes". */
+/* What begins a name may become, one after the other to fn, also such that begin otherwise: `kind` is "words" (paths),
+ * "nodes", "operations", or "arguments" (of the operation `word`: "NAME="). */
 typedef void word_fn(void *data, const char *word);
 int completion_words(struct vigia *v, const char *kind, const char *word, word_fn *fn, void *data);
 
