@@ -90,7 +90,7 @@ class Program:
     def offer(self, name, **operations):
         """Until this closes. Each is a function of the query's fields: its answer's fields; or, with a
         second parameter, one that keeps the function that answers: `answer(fields)`, and with end=False more to come. One
-        whose name begins with watch goes on."""
+        whose name begins with watch goes on. Refused, raised, is an error."""
         self.offered[name] = operations
         described = [["operation", {"name": verb, "doc": "", "changes": verb.startswith("set"), "streams": verb.startswith("watch")}, "",
                       [["argument", {"name": "x", "type": "integer"}, "", []], ["argument", {"name": "data", "type": "bytes"}, "", []]]]
@@ -136,7 +136,11 @@ class Program:
 
         function = self.offered[noun][fields.pop("query")]
         fields.pop("id", None)
-        if function.__code__.co_argcount == 2:
-            function(fields, answer)
-        else:
-            answer(function(fields))
+        try:
+            if function.__code__.co_argcount == 2:
+                function(fields, answer)
+            else:
+                answer(function(fields))
+        except Refused as e:
+            if not flags & ONE_WAY:
+                self.send((ERROR, 0, number, ["error", {"code": e.code}, e.text, []]))

@@ -14,7 +14,7 @@ import pytest
 
 from cluster import SOAK, Cluster, Daemon, NatsServer, Network, need_nats, wait_for
 from frames_peer import Program, Refused
-from test_frames import ANSWER, EVENT, LOST
+from test_frames import ANSWER, EVENT, LOST, PARTIAL
 
 PLATFORMS = ["direct", "nats"]
 HOSTS = range(1, 5)
@@ -273,6 +273,77 @@ def test_d3_an_operation_that_goes_on_has_a_deadline_for_its_first_answer_alone(
             wait_for(lambda: counter.watched, 5, "its being watched")
             counter.watched.pop()({"value": 2})
             assert watch.next()[1][1] == {"value": 2} and watch.next() is None
+
+
+def test_d3_a_service_is_found_on_the_nearest_host_that_has_it_on_a_named_one_and_on_all(hosts, counter):
+    def found(i, **arguments):
+        return sorted(s["host"] for s in hosts.ask(i, "service.find", service="counter", **arguments))
+
+    with hosts.program(3) as nearer:
+        nearer.offer("counter", get=lambda fields: {"value": 33})
+        assert found(3) == ["h3"] and found(4) == ["h4"]
+        assert found(1) in (["h3"], ["h4"])
+        assert found(1, at="h4") == ["h4"]
+        for i in HOSTS:
+            assert found(i, everywhere=True) == ["h3", "h4"]
+    wait_for(lambda: found(3) == ["h4"], 10, "the other being found when it is gone")
+    with hosts.program(1) as tool:
+        assert fails(tool.ask("service.find", service="no-such")).code == "not-found"
+        assert fails(tool.ask("service.find", service="no-such", everywhere=True)).code == "not-found"
+        everything = tool.ask("service.find", service="*", everywhere=True).all()
+        assert {(fields["host"], fields["name"]) for _, fields, _, _ in everything} >= {(f"h{i}", "channel") for i in HOSTS}
+
+
+def test_d3_a_service_is_found_on_all_that_answer_and_who_does_not_is_told(hosts, counter):
+    with hosts.program(1) as tool:
+        hosts[3].kill(signal.SIGSTOP)
+        call = tool.ask("service.find", service="counter", everywhere=True, deadline=2000)
+        kind, found = call.next()
+        assert kind == ANSWER and found[1]["host"] == "h4"
+        kind, missing = call.next()
+        assert kind == PARTIAL and missing[1] == {"partial": True, "node": "h3", "code": "deadline"}
+        assert call.next() is None
+
+
+def hand_on(to):
+    def operation(fields):
+        raise Refused("elsewhere", to)
+    return operation
+
+
+def test_d3_a_service_hands_its_clients_on_to_another_of_its_servers(hosts, counter):
+    with hosts.program(2) as front, hosts.program(1) as first:
+        front.offer("counter", get=hand_on("h4"), set=hand_on("h1"), slow=hand_on("h4"), echo=hand_on("h9"), watch=hand_on("h4"))
+        first.offer("counter", set=lambda fields: {"value": -fields["x"]})
+        for i in HOSTS:
+            with hosts.program(i) as tool:
+                assert tool.ask("counter.get", at="h2").one() == {"value": 0}
+                assert tool.ask("counter.set", x=7, at="h2").one() == {"value": -7}
+                assert fails(tool.ask("counter.echo", data=b"", at="h2")).text == "no host is named h9"
+                watch = tool.ask("counter.watch", at="h2")
+                assert watch.next()[1][1] == {"value": 1}
+                watch.cancel()
+                begun = time.monotonic()
+                assert fails(tool.ask("counter.slow", at="h2", deadline=500)).code == "deadline"
+                assert time.monotonic() - begun < 5
+
+
+def test_d3_who_is_handed_on_in_a_circle_or_after_an_answer_is_told(hosts, counter):
+    def answers_first(fields, answer):
+        answer({"value": 1}, end=False)
+        raise Refused("elsewhere", "h4")
+
+    with hosts.program(2) as front, hosts.program(3) as back:
+        front.offer("counter", get=hand_on("h3"), echo=hand_on("h3"), watch=answers_first)
+        back.offer("counter", get=hand_on("h2"), set=lambda fields: {"value": 3})
+        for i in HOSTS:
+            with hosts.program(i) as tool:
+                circle = fails(tool.ask("counter.get", at="h2"))
+                assert (circle.code, circle.text) == ("failed", "counter.get was handed on more than 4 times, at last to h3")
+                assert fails(tool.ask("counter.echo", data=b"", at="h2")).code == "unknown-query"
+                watch = tool.ask("counter.watch", at="h2")
+                assert watch.next()[0] == ANSWER
+                assert fails(watch).text == "counter.watch was handed on to h4, but had answered already"
 
 
 WRONG = [

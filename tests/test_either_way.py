@@ -28,24 +28,32 @@ def modules_of(place):
 
 
 @pytest.fixture(scope="session")
-def module(tmp_path_factory):
-    to = tmp_path_factory.mktemp("module") / "service-counter.so"
-    build_module("examples/counter/counter.c", to)
-    return to
+def front_program(tmp_path_factory):
+    return build("tests/third_party/front.c", tmp_path_factory.mktemp("front") / "front")
 
 
-@pytest.fixture(params=["program", "module"])
-def served(request, daemon, tmp_path, module, counter_program):  # noqa: F811
+def serve(request, daemon, tmp_path, name, source, program):
+    """The service, the one way or the other, in or beside a daemon; what is to be ended is yielded with it."""
     if request.param == "module":
-        (modules_of(tmp_path) / module.name).symlink_to(module)
-        yield daemon(CONF + "services = {all, counter}\n")
+        build_module(source, modules_of(tmp_path) / f"service-{name}.so")
+        yield daemon(CONF + f"services = {{all, {name}}}\n")
         return
     d = daemon(CONF)
-    p = subprocess.Popen([counter_program], env=dict(d.env(), LD_LIBRARY_PATH=LIB), stderr=subprocess.DEVNULL)
-    wait_for(lambda: operations(d, "service.list", "counter"), 5, "its service")
+    p = subprocess.Popen([program], env=dict(d.env(), LD_LIBRARY_PATH=LIB), stderr=subprocess.DEVNULL)
+    wait_for(lambda: operations(d, "service.list", name), 5, "its service")
     yield d
     p.kill()
     p.wait()
+
+
+@pytest.fixture(params=["program", "module"])
+def served(request, daemon, tmp_path, counter_program):  # noqa: F811
+    yield from serve(request, daemon, tmp_path, "counter", "examples/counter/counter.c", counter_program)
+
+
+@pytest.fixture(params=["program", "module"])
+def fronted(request, daemon, tmp_path, front_program):
+    yield from serve(request, daemon, tmp_path, "front", "tests/third_party/front.c", front_program)
 
 
 def test_it_answers_and_keeps_its_state(served):
@@ -72,6 +80,17 @@ def test_it_is_described_alike(served):
     assert "vigia_counter_add_query" in served.vigia("stubs", "c", "counter").stdout
     (listed,) = operations(served, "service.list", "counter")
     assert listed["doc"] == "a number for everybody"
+
+
+@pytest.mark.parametrize("host, says, times", [
+    ("n1", "front.go was handed on more than 4 times, at last to n1", 5),
+    ("h9", "no host is named h9", 1),
+    ("x" * 200, "no host is named xxx", 1),
+])
+def test_it_hands_clients_on_alike(fronted, host, says, times):
+    p = fronted.vigia("front.go", host, check=False)
+    assert p.returncode == 1 and says in p.stderr
+    assert operations(fronted, "front.times") == [{"times": str(times)}]
 
 
 # --- modules that are none ---

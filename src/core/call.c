@@ -22,12 +22,20 @@ struct call *call_new(struct asker *a, const struct op *op, const struct asked *
 	struct call *c = calloc(1, sizeof *c);
 	if (!c)
 		return NULL;
-	*c = (struct call){.op = op, .asker = a, .core = a->core, .peer = a->peer, .id = asked->id,
+	*c = (struct call){.op = op, .begun_ms = uv_now(a->core->net.loop), .asker = a, .core = a->core, .peer = a->peer, .id = asked->id,
 	    .deadline_ms = asked->deadline_ms, .one_way = asked->one_way, .caller = caller_of(a, asked),
 	    .msg = take_query, .next = a->calls};
 	a->calls = c;
 	a->calls_n++;
 	return c;
+}
+
+void call_leave_op(struct call *c)
+{
+	if (c->op->over)
+		c->op->over(c);
+	c->state = NULL;
+	c->more = false;
 }
 
 static void call_free(struct call *c)
@@ -38,8 +46,7 @@ static void call_free(struct call *c)
 			break;
 		}
 	c->asker->calls_n--;
-	if (c->op->over)
-		c->op->over(c);
+	call_leave_op(c);
 	msg_free(c->msg);
 	free(c);
 }
@@ -69,9 +76,18 @@ struct msg *call_answer(struct call *c, const char *name)
 
 void call_send(struct call *c, struct msg *m)
 {
+	c->answered = true;
 	if (m && !c->one_way)
 		c->asker->type->answer(c, m);
 	msg_free(m);
+}
+
+void call_pass(struct call *c, const struct msg *m)
+{
+	struct msg *out = call_answer(c, m->name);
+	if (out)
+		msg_add(out, m, c->asker->type->number_in_answer ? "answer" : NULL);
+	call_send(c, out);
 }
 
 static void over(struct call *c, const char *code, const char *text)

@@ -99,6 +99,9 @@ struct call {
 	struct frame_caller caller; /* who it is for, as his own kernel said */
 	int64_t deadline_ms; /* as it was asked; 0: the operation's own */
 	bool more, one_way;
+	bool answered;
+	uint8_t handed_on; /* how often */
+	uint64_t begun_ms; /* by the loop's clock */
 	struct msg *msg;
 	struct call *next;
 };
@@ -109,6 +112,8 @@ struct msg *call_answer(struct call *c, const char *name);
 struct msg *call_answer_to(const struct asker_type *type, int64_t id, const char *name);
 /* Takes m; NULL: nothing. */
 void call_send(struct call *c, struct msg *m);
+/* As somebody else answered it: m, borrowed, under this call's number. */
+void call_pass(struct call *c, const struct msg *m);
 void call_end(struct call *c);
 /* Ends the call with an error; returns -1. */
 int call_fail(struct call *c, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -116,6 +121,14 @@ int call_fail(struct call *c, const char *code, const char *format, ...) __attri
 int call_fail_arg(struct call *c, int i, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same, as the daemon could not: failed, "NOUN.VERB: WHY". r: -errno. */
 int call_fail_errno(struct call *c, int r);
+
+enum { CALL_HAND_ON_MAX = 4 };
+
+/* Ends it here, without a word, and asks the same of host `to` (a name or id) in the caller's name and in what is left of his
+ * time: for a service that has another server there. Where a host or program asked, its own daemon does so. Fails after an
+ * answer, and the fifth time; one-way it may just end. Returns -1. */
+int call_hand_on(struct call *c, const char *to);
+
 /* How much waits for this caller to read. */
 size_t call_pending(const struct call *c);
 

@@ -7,6 +7,8 @@
 
 /* NULL: no memory, and the query is still the caller's. */
 struct call *call_new(struct asker *a, const struct op *op, const struct asked *asked, struct msg *take_query);
+/* It is no call of its operation any more. */
+void call_leave_op(struct call *c);
 /* What an operation's run or more returned. */
 void call_settle(struct call *c, int result);
 

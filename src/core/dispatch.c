@@ -241,10 +241,10 @@ static bool is_here(const struct core *core, const char *to)
 	return !host_id_parse(to, &id) && host_id_is(&id, &core->id);
 }
 
-static const struct op *op_for(struct asker *a, const struct asked *asked, const struct msg *query)
+static const struct op *op_for(struct core *core, const char *to, const struct msg *query)
 {
-	const struct op *here = core_op(a->core, query->name, msg_get(query, "query", ""));
-	if (is_here(a->core, asked->to))
+	const struct op *here = core_op(core, query->name, msg_get(query, "query", ""));
+	if (is_here(core, to))
 		return here;
 	/* Does one that isn't known here go on? Its own host knows, and keeps its deadline. */
 	return !here || (here->flags & OP_STREAMS) ? &elsewhere_streams : &elsewhere;
@@ -261,7 +261,7 @@ static bool deadline_ok(struct asker *a, const struct asked *asked)
 
 static struct call *begin(struct asker *a, const struct asked *asked, struct msg *query)
 {
-	const struct op *op = op_for(a, asked, query);
+	const struct op *op = op_for(a->core, asked->to, query);
 	if (!deadline_ok(a, asked))
 		return NULL;
 	if (!op) {
@@ -282,16 +282,64 @@ static struct call *begin(struct asker *a, const struct asked *asked, struct msg
 	return c;
 }
 
+static void set_out(struct call *c, const char *to)
+{
+	if (permitted(c))
+		return;
+	if (!c->op->run)
+		call_settle(c, links_ask(c, to, c->deadline_ms));
+	else if (!refuse_unknown_args(c) && !take_args(c))
+		call_settle(c, c->op->run(c));
+}
+
 void dispatch(struct asker *a, const struct asked *asked, struct msg *take_query)
 {
 	a->core->figures.calls++;
 	struct call *c = begin(a, asked, take_query);
-	if (!c)
+	if (c)
+		set_out(c, asked->to);
+	else
 		msg_free(take_query);
-	else if (permitted(c))
-		return;
-	else if (!c->op->run)
-		call_settle(c, links_ask(c, asked->to, asked->deadline_ms));
-	else if (!refuse_unknown_args(c) && !take_args(c))
-		call_settle(c, c->op->run(c));
+}
+
+/* --- handing on --- */
+
+/* Of its deadline, at least 1 ms; 0: it has none of its own. */
+static int64_t left_ms(const struct call *c)
+{
+	int64_t gone = (int64_t)(uv_now(c->core->net.loop) - c->begun_ms);
+	return !c->deadline_ms || c->deadline_ms > gone + 1 ? c->deadline_ms - (c->deadline_ms ? gone : 0) : 1;
+}
+
+static int refuse_hand_on(struct call *c, const char *to)
+{
+	const char *noun = c->msg->name, *verb = msg_get(c->msg, "query", "");
+	if (c->answered)
+		return call_fail(c, "failed", "%s.%s was handed on to %.60s, but had answered already", noun, verb, to);
+	if (c->handed_on == CALL_HAND_ON_MAX)
+		return call_fail(c, "failed", "%s.%s was handed on more than %d times, at last to %.60s", noun, verb,
+		    CALL_HAND_ON_MAX, to);
+	return 0;
+}
+
+int call_hand_on(struct call *c, const char *to)
+{
+	char host[64];
+	if (refuse_hand_on(c, to))
+		return -1;
+	if (c->asker->foreign)
+		return call_fail(c, "elsewhere", "%s", to);
+	snprintf(host, sizeof host, "%s", to); /* which may be the operation's */
+	call_leave_op(c);
+	c->handed_on++;
+	c->deadline_ms = left_ms(c);
+	c->begun_ms = uv_now(c->core->net.loop);
+	c->op = op_for(c->core, host, c->msg);
+	if (c->op) {
+		set_out(c, host);
+		return -1;
+	}
+	c->op = &elsewhere;
+	return call_fail(c, "unknown-query", "there is no %.40s.%.40s, to which it was handed on", c->msg->name,
+	    msg_get(c->msg, "query", ""));
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/leaving.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/channels.h"
+#include "core/inquiry.h"
 #include "core/steps.h"
 #include "os/clock.h"
 #include "os/log.h"
@@ -39,29 +39,17 @@ static void remove_own(struct steps_host *h)
 
 /* --- others: asked --- */
 
-/* The asker of queries to other hosts, for one host to be removed. */
-struct request {
-	struct asker asker;
-	struct steps_host *host;
-	unsigned asked;
-};
-
-static struct request *request_of(const struct asker *a)
-{
-	return (struct request *)((char *)(uintptr_t)a - offsetof(struct request, asker));
-}
-
-static void on_answer(struct call *c, const struct msg *m)
+static void on_answer(void *owner, int64_t number, const struct msg *m)
 {
 	const char *step = msg_get(m, "step", "");
-	struct steps_host *h = request_of(c->asker)->host;
+	struct steps_host *h = owner;
 	if (!strcmp(step, "failed"))
 		steps_fail(h, "%s", msg_get(m, "text", ""));
 }
 
-static void on_over(struct call *c, const char *code, const char *text)
+static void on_over(void *owner, int64_t number, const char *code, const char *text)
 {
-	struct steps_host *h = request_of(c->asker)->host;
+	struct steps_host *h = owner;
 	int64_t soon_ns = clock_mono_ns() + GONE_NS;
 	if (code && strcmp(code, "unreachable")) {
 		steps_fail(h, "%s", text);
@@ -73,60 +61,33 @@ static void on_over(struct call *c, const char *code, const char *text)
 	steps_look(h);
 }
 
-static void on_frames(struct call *c, const struct buf *frames)
-{
-}
+static const struct inquiry_type asks_hosts = {.name = "host.remove", .answer = on_answer, .over = on_over};
 
-static void on_want(struct asker *a)
+static struct msg *query_for(const struct steps_host *h)
 {
-}
-
-static size_t pending(const struct asker *a)
-{
-	return 0;
-}
-
-static const struct asker_type request_asker = {.answer = on_answer, .over = on_over, .encode = frames_encode,
-    .cut = frames_cut, .frames = on_frames, .want = on_want, .pending = pending};
-
-/* In the name of who asked us. */
-static struct request *request_new(struct steps_host *h)
-{
-	struct request *r = calloc(1, sizeof *r);
-	if (!r)
+	char which[HOST_ID_TEXT];
+	struct msg *m = msg_new("host");
+	if (!m)
 		return NULL;
-	r->host = h;
-	r->asker = (struct asker){.type = &request_asker, .core = h->core, .role = "client", .roles = ROLE_CLIENT,
-	    .uid = (uid_t)-1, .foreign = true, .entity = ++h->core->askers};
-	strcpy(r->asker.address, "host.remove");
-	return r;
-}
-
-static void ask(struct steps_host *h, const struct host_id *to)
-{
-	char whom[HOST_ID_TEXT], which[HOST_ID_TEXT];
-	struct request *r = h->work ? h->work : (h->work = request_new(h));
-	struct msg *m = r ? msg_new("host") : NULL;
-	if (!m) {
-		steps_fail(h, "no memory");
-		return;
-	}
-	host_id_format(to, whom);
 	host_id_format(&h->id, which);
 	msg_set(m, "query", "remove");
 	msg_text(msg_child(m, "host"), which, strlen(which));
 	msg_set_flag(m, "here", true);
-	struct asked asked = {.id = ++r->asked, .to = whom, .caller = steps_call(h)->caller};
-	asked.deadline_ms = (h->deadline_ns - clock_mono_ns()) / 1000000;
-	dispatch(&r->asker, &asked, m);
+	return m;
+}
+
+static void ask(struct steps_host *h, const struct host_id *to)
+{
+	if (!h->work && !(h->work = inquiry_new(h->core, &asks_hosts, h))) {
+		steps_fail(h, "no memory");
+		return;
+	}
+	inquiry_ask(h->work, to, (h->deadline_ns - clock_mono_ns()) / 1000000, &steps_call(h)->caller, query_for(h));
 }
 
 static void release(struct steps_host *h)
 {
-	struct request *r = h->work;
-	if (r)
-		asker_drop_calls(&r->asker);
-	free(r);
+	inquiry_free(h->work);
 }
 
 /* --- others --- */

@@ -30,6 +30,7 @@ struct links {
 	struct link *buckets[BUCKETS], *wanting_links;
 	struct buf out; /* a frame on its way */
 	uv_idle_t wanting;
+	bool ending;
 };
 
 /* --- finding --- */
@@ -234,7 +235,7 @@ int links_ask(struct call *c, const char *to, int64_t deadline_ms)
 	const struct view_row *row = view_named(c->core, to);
 	if (!row)
 		return call_fail(c, "not-found", "no host is named %s", to);
-	if (!c->core->links->platform)
+	if (!c->core->links->platform || c->core->links->ending)
 		return call_fail(c, "unreachable", "this daemon has no way to other hosts");
 	struct link *l = link_to(c->core, &row->id);
 	if (!l)
@@ -279,6 +280,7 @@ int links_trouble(const struct core *core, struct buf *ret_what)
 void links_stop(struct core *core)
 {
 	struct links *s = core->links;
+	s->ending = true;
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct link *l = s->buckets[i]; l; l = l->next) {
 			relay_release(&l->relay, "unavailable", "this daemon ends");

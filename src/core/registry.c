@@ -8,6 +8,7 @@
 
 #include "core/core.h"
 #include "core/describe.h"
+#include "core/finding.h"
 #include "core/relay.h"
 #include "proto/chars.h"
 
@@ -421,6 +422,18 @@ static const struct op_field service_fields[] = {
     {NULL},
 };
 
+static unsigned put_services(struct call *c)
+{
+	const struct service *s = NULL;
+	unsigned n = 0;
+	while ((s = core_next_service(c->core, s)))
+		if (pattern_match(c->args[0].text, s->name)) {
+			put_service(c, s);
+			n++;
+		}
+	return n;
+}
+
 static void put_left_out(struct call *c, const struct service *s)
 {
 	struct msg *m = pattern_match(c->args[0].text, s->name) ? call_answer(c, "service") : NULL;
@@ -435,13 +448,15 @@ static void put_left_out(struct call *c, const struct service *s)
 
 static int run_list(struct call *c)
 {
-	const struct service *s = NULL;
-	while ((s = core_next_service(c->core, s)))
-		if (pattern_match(c->args[0].text, s->name))
-			put_service(c, s);
+	put_services(c);
 	for (const struct service *const *out = c->core->left_out; c->args[1].number && out && *out; out++)
 		put_left_out(c, *out);
 	return CALL_DONE;
+}
+
+static int run_find(struct call *c)
+{
+	return finding_run(c, put_services);
 }
 
 #define SERVICE {"service", OP_PATTERN, "services, by name"}
@@ -449,6 +464,11 @@ static int run_list(struct call *c)
 
 static const struct op ops[] = {
     {"service", "list", "the services of this host", OP_READS, ROLE_CLIENT, .args = {SERVICE, ALL}, .run = run_list,
+	.fields = service_fields},
+    {"service", "find", "where services are: the nearest, on this host or else the first other that answers; or all", OP_READS,
+	ROLE_CLIENT,
+	.args = {{"service", OP_PATTERN, "services, by name", .required = true},
+	    {"everywhere", OP_FLAG, "all that there are, on all hosts"}}, .run = run_find, .over = finding_over,
 	.fields = service_fields},
     {"service", "describe", "what services can be asked", OP_READS, ROLE_CLIENT, .args = {SERVICE, ALL}, .run = run_describe},
     {"service", "register", "offers a service to all, as long as this goes on; operations are its children", OP_STREAMS | OP_ACTS,

@@ -233,9 +233,8 @@ static int pass_answer(struct relayed *e, const struct frame *f)
 	int r = frame_get_msg(f, &m, &why);
 	if (r)
 		return r;
-	if (c->asker->type->number_in_answer && !msg_field(m, "answer"))
-		msg_set_int(m, "answer", c->id);
-	call_send(c, m);
+	call_pass(c, m);
+	msg_free(m);
 	return 0;
 }
 
@@ -274,9 +273,13 @@ static int pass_error(struct relayed *e, const struct frame *f)
 	const char *why;
 	if (frame_get_msg(f, &m, &why))
 		return -EPROTO;
+	const char *code = msg_get(m, "code", "failed");
 	tell_lost(e);
 	e->call = NULL;
-	call_fail(c, msg_get(m, "code", "failed"), "%s", m->text);
+	if (!strcmp(code, "elsewhere"))
+		call_hand_on(c, m->text);
+	else
+		call_fail(c, code, "%s", m->text);
 	msg_free(m);
 	return 0;
 }
@@ -301,6 +304,7 @@ int relay_take(struct relay *r, const struct frame *f)
 	if (!e->answered && (e->call->op->flags & OP_STREAMS))
 		stop_deadline(e);
 	e->answered = true;
+	e->call->answered |= f->kind != FRAME_ERROR;
 	return passes[f->kind](e, f);
 }
 

@@ -267,6 +267,11 @@ void vigia_end(struct vigia_called *c)
 	over(c);
 }
 
+int vigia_hand_on(struct vigia_called *c, const char *host)
+{
+	return vigia_fail(c, "elsewhere", "%s", host);
+}
+
 int vigia_fail(struct vigia_called *c, const char *code, const char *format, ...)
 {
 	char text[512];

@@ -256,6 +256,9 @@ void vigia_send(struct vigia_called *c, struct vigia_message *take_answer);
 void vigia_end(struct vigia_called *c);
 /* Ends it with an error; returns -1. */
 int vigia_fail(struct vigia_called *c, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Ends it here, without an answer so far, and has the same asked of the service of this name on another host (a name or id), for
+ * the caller and in what is left of his time: he need not know. At most 4 times in all; a one-way call just ends. Returns -1. */
+int vigia_hand_on(struct vigia_called *c, const char *host);
 
 /* --- waiting, or driven from a poll loop of one's own --- */
 

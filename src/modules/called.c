@@ -98,3 +98,8 @@ int vigia_fail(struct vigia_called *c, const char *code, const char *format, ...
 	va_end(ap);
 	return call_fail(c->call, code, "%s", text);
 }
+
+int vigia_hand_on(struct vigia_called *c, const char *host)
+{
+	return call_hand_on(c->call, host);
+}

@@ -182,14 +182,15 @@ static void copy_field(struct msg *to, const struct msg_field *f)
 		msg_set_flag(to, f->name, f->number);
 }
 
-static void copy_into(struct msg *to, const struct msg *from)
+void msg_add(struct msg *to, const struct msg *from, const char *but)
 {
 	for (const struct msg_field *f = from->fields; f; f = f->next)
-		copy_field(to, f);
+		if (!but || strcmp(f->name, but))
+			copy_field(to, f);
 	if (*from->text)
 		msg_text(to, from->text, strlen(from->text));
 	for (const struct msg *k = from->children; k && !msg_failed(to); k = k->next)
-		copy_into(msg_child(to, k->name), k);
+		msg_add(msg_child(to, k->name), k, NULL);
 }
 
 struct msg *msg_dup(const struct msg *m)
@@ -197,7 +198,7 @@ struct msg *msg_dup(const struct msg *m)
 	struct msg *copy = msg_new(m->name);
 	if (!copy)
 		return NULL;
-	copy_into(copy, m);
+	msg_add(copy, m, NULL);
 	if (!msg_failed(copy))
 		return copy;
 	msg_free(copy);

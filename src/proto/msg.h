@@ -42,6 +42,8 @@ struct msg {
 struct msg *msg_new(const char *name);
 /* A root of its own, children and all. */
 struct msg *msg_dup(const struct msg *m);
+/* Adds what `from` has, children and all, but its field `but` (NULL: all of it). */
+void msg_add(struct msg *to, const struct msg *from, const char *but);
 void msg_free(struct msg *root);
 bool msg_failed(const struct msg *m);
 
