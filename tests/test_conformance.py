@@ -242,6 +242,14 @@ def test_d3_a_request_may_be_one_way(hosts, counter):
         assert len([c for c in tool.calls.values() if not c.came.empty()]) == 0
 
 
+def test_d3_an_answer_belongs_to_its_query_whatever_it_says_itself(hosts, counter):
+    with hosts.program(2) as program, hosts[2].client() as tool, hosts[1].client() as other:
+        program.offer("liar", get=lambda fields: {"answer": 1, "value": 5}, slow=lambda fields, answer: None)
+        for client, at in (tool, {}), (other, {"at": "h2"}):
+            client.ask("liar", "slow", **at)
+            assert client.ask("liar", "get", **at).all().one().get("value") == "5"
+
+
 def test_d3_a_slow_call_delays_nobody(hosts, counter):
     with hosts.program(2) as tool, hosts.program(3) as other:
         slow = tool.ask("counter.slow", at="h4")
