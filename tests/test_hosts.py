@@ -101,6 +101,23 @@ def test_hosts_ask_each_other_with_every_master_dead(hosts):
     assert p.returncode == 1 and "no vigiad answers at 127.0.0.1" in p.stderr
 
 
+def test_a_master_that_is_not_heard_is_unknown_to_its_nodes_until_it_is(hosts):
+    """Nobody else would tell of it: whether it is down only it could say."""
+    h = hosts(3)
+    state = lambda at: {f["name"]: f["state"] for f in operations(h[at], "host.list")}  # noqa: E731
+    with h["h2"].client() as c:
+        changes = iter(c.ask("channel", "subscribe", channel="hosts", after=0, mask=4))
+        assert next(changes).name == "channel"
+        h["h1"].kill()
+        while " h1 " not in " " + base64.b64decode(next(e for e in changes if e.name == "event").get("data")).decode():
+            pass
+    for at in ("h2", "h3"):
+        wait_for(lambda: state(at)["h1"] == "unknown", 20, f"{at} not knowing h1 any more")  # noqa: B023
+    assert state("h2")["h3"] == "up"
+    h["h1"].start()
+    h.wait_until_one_view(up=3)
+
+
 def test_a_ping_brings_back_the_same_bytes_from_here_and_from_there(hosts):
     h = hosts(2)
     for at in ("h1", "h2"):

@@ -286,6 +286,16 @@ void view_state(struct core *core, const struct host_id *id, enum view_state sta
 	view_take(core, &next);
 }
 
+void view_heard(struct core *core, const struct host_id *id, bool heard)
+{
+	struct entry *e = find(core, id);
+	if (core->view->stopped || !e || e == core->view->own || e->row.unheard == !heard)
+		return;
+	struct view_row before = e->row;
+	e->row.unheard = !heard;
+	tell(core, &before, &e->row);
+}
+
 void view_leave(struct core *core)
 {
 	struct entry *own = core->view->own;
@@ -414,7 +424,7 @@ static int run_info(struct call *c)
 static const struct op_field row_fields[] = {
     {"name", OP_NAME, "the host's"},
     {"id", OP_TEXT, "the host's, for ever"},
-    {"state", OP_TEXT, "up, down, left, removed, or unknown: it was up when this daemon ended"},
+    {"state", OP_TEXT, "up, down, left, removed, or unknown: it was up, and nobody is heard who would tell"},
     {"addresses", OP_TEXT, "where its daemon can be dialled"},
     {"revision", OP_TIME, "of what is known of it: the latest is believed"},
     {NULL},

@@ -4,7 +4,8 @@
  * A row says of one host what its source knew; the later revision of two is believed, so views that have heard the same
  * agree, whatever came first. A host that is down stays listed until it is removed, and comes back under its id. Who
  * spreads rows is a service's affair (health does, over HMON); the core only keeps them, also on disk
- * (core/view_file.h). A host that was up when this daemon ended is `unknown` until it is heard of again.
+ * (core/view_file.h). A host that was up when this daemon ended is `unknown` until it is heard of again, and so is one
+ * that alone would tell of itself and has fallen silent: a node's master. That is each daemon's own view.
  *
  * That a host was removed is remembered for VIEW_REMOVED_NS, so that a daemon which was away does not bring it back;
  * of more than VIEW_REMOVED_MAX such rows the oldest go.
@@ -25,7 +26,7 @@ struct view_row {
 	char addresses[VIEW_ADDRESSES]; /* HOST:PORT, several with a space between; "": can't be dialled */
 	enum view_state state;
 	int64_t revision; /* of this row: ns since 1970 where it was made */
-	bool unheard;	  /* from before this start, and nobody has said so since */
+	bool unheard;	  /* nobody who would know is heard: since this start, or any more */
 };
 
 /* Events of the channel "hosts", which all may read: data is the host's row, as text `NAME ID STATE`. */
@@ -47,6 +48,8 @@ void view_watch(struct core *core, view_fn *fn, void *data);
 int view_take(struct core *core, const struct view_row *row);
 /* What is seen here of a host: a new revision of its row, if it is known and this is news. */
 void view_state(struct core *core, const struct host_id *id, enum view_state state);
+/* Whether who would tell of this host is heard here; what the row says, and its revision, stay. */
+void view_heard(struct core *core, const struct host_id *id, bool heard);
 /* For a row made here: later than the one that is known of this host. */
 int64_t view_next_revision(const struct core *core, const struct host_id *id);
 

@@ -42,8 +42,10 @@ static void take_row(struct uplink *u, const struct msg *m)
 	if (!*row.addresses && !strcmp(row.name, u->master))
 		snprintf(row.addresses, sizeof row.addresses, "%s", u->address);
 	view_take(u->health->core, &row);
-	if (!strcmp(row.name, u->master))
-		view_keep(u->health->core, &row.id);
+	if (strcmp(row.name, u->master))
+		return;
+	u->host = row.id;
+	view_keep(u->health->core, &row.id);
 }
 
 void spread_take(struct uplink *u, const struct msg *m)

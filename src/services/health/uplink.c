@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "core/view.h"
 #include "heartbeat/heartbeat.h"
 #include "os/clock.h"
 #include "os/file.h"
@@ -194,6 +195,7 @@ static void arm_silence(struct uplink *u);
 
 static void master_down(struct uplink *u)
 {
+	view_heard(u->health->core, &u->host, false);
 	event_put(u->health, "master-lost", u->health->core->name, NULL, "%s: silent for %lld ms", u->address,
 	    (long long)(u->rules.down_ns / MS));
 }
@@ -203,6 +205,7 @@ static void master_heard(struct uplink *u, enum step_state before)
 	if (!output_stuck(u))
 		stop_reaching(u);
 	u->wait_ms = RETRY_FIRST_MS;
+	view_heard(u->health->core, &u->host, true);
 	if (before == STEP_DOWN)
 		event_put(u->health, "master-found", u->health->core->name, NULL, "%s at %s is heard again", u->master,
 		    u->address);
@@ -321,6 +324,7 @@ static void lost(struct uplink *u, const char *why)
 		u->wait_ms = RETRY_FIRST_MS;
 	forget_connection(u);
 	close_old(u);
+	view_heard(u->health->core, &u->host, false);
 	if (was)
 		event_put(u->health, "master-lost", u->health->core->name, NULL, "%s: %s", u->address,
 		    u->refused ? u->why : why);

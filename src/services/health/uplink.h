@@ -52,6 +52,7 @@ struct uplink {
 	char secret[SECRET_SIZE]; /* that no disk would take; "": it is there */
 	char why[240];	    /* not connected because */
 	char master[64];
+	struct host_id host; /* the master's, once it has told of itself */
 	struct cursor *cursors;
 	struct uplink *next;
 };
