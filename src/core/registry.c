@@ -151,16 +151,17 @@ static int read_arg(struct call *c, const struct msg *m, struct op_arg *ret)
 
 static int read_args(struct call *c, const struct msg *m, struct op *op)
 {
-	int n = 0, r = 0;
-	for (const struct msg *a = m->children; a && !r; a = a->next) {
+	int n = 0;
+	for (const struct msg *a = m->children; a; a = a->next) {
 		if (!strcmp(a->name, "field"))
 			continue;
 		if (n == OP_ARGS_MAX)
 			return call_fail(c, "bad-argument", "service.register: %s has more than %d arguments", op->verb,
 			    OP_ARGS_MAX);
-		r = read_arg(c, a, &op->args[n++]);
+		if (read_arg(c, a, &op->args[n++]))
+			return -1; /* the call is over, and its message with it */
 	}
-	return r;
+	return 0;
 }
 
 static int read_field(struct call *c, const struct msg *m, struct op_field *ret)
