@@ -333,6 +333,8 @@ static bool tell(struct channel_reader *r, struct buf *out, uint64_t number)
 
 static bool put_run(struct buf *out, const uint8_t *frames, size_t n, uint64_t number)
 {
+	if (!n)
+		return true;
 	if (!buf_reserve(out, n))
 		return false;
 	uint8_t *put = (uint8_t *)out->data + out->len;
