@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,26 @@
 
 static const char USUAL_PORT[] = "7660";
 
+static bool is_vigias(uid_t uid)
+{
+	char text[1024];
+	struct passwd user, *found = NULL;
+	return !getpwnam_r("vigia", &user, text, sizeof text, &found) && found && found->pw_uid == uid;
+}
+
+/* Another user could have put a socket there, to hear what is asked or to answer it. */
+static int check_owner(int fd, const char *path, struct buf *why)
+{
+	struct ucred who;
+	socklen_t n = sizeof who;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n))
+		return -errno;
+	if (who.uid == 0 || who.uid == geteuid() || is_vigias(who.uid))
+		return 0;
+	buf_putf(why, "who listens at %s is uid %u: neither root, nor vigia, nor yourself; nothing was said to it", path, who.uid);
+	return -EPERM;
+}
+
 static int connect_unix(const char *at, struct buf *why)
 {
 	struct sockaddr_un address;
@@ -19,10 +40,16 @@ static int connect_unix(const char *at, struct buf *why)
 	if (r)
 		return r;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || !connect(fd, (struct sockaddr *)&address, sizeof address))
-		return fd < 0 ? -errno : fd;
-	r = -errno;
-	buf_putf(why, "no vigiad answers at %s: %s", address.sun_path, strerror(errno));
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address)) {
+		r = -errno;
+		buf_putf(why, "no vigiad answers at %s: %s", address.sun_path, strerror(-r));
+	} else {
+		r = check_owner(fd, address.sun_path, why);
+	}
+	if (!r)
+		return fd;
 	close(fd);
 	return r;
 }

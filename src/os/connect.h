@@ -7,7 +7,8 @@
 
 /* A connected socket, close-on-exec and blocking, or negative errno with `why`. `at`: HOST[:PORT] (7660), [IPV6][:PORT],
  * the path of a socket, or NULL: where paths_find_socket() finds one. A name without a slash may be either: a file that
- * is there is meant. */
+ * is there is meant.
+ * -EPERM: who listens on that socket is neither root, nor the user `vigia`, nor the user himself. */
 int connect_daemon(const char *at, struct buf *why);
 
 #endif

@@ -15,6 +15,7 @@ One thread at a time may use a connection. docs/libvigia.md tells more.
 """
 import itertools
 import os
+import pwd
 import socket
 import struct
 import time
@@ -69,13 +70,27 @@ def _places():
     return [f"{runtime}/vigia/vigiad.sock", "/run/vigia/vigiad.sock"]
 
 
+def _check_owner(s, place):
+    """Another user could have put a socket there, to hear what is asked or to answer it."""
+    _, uid, _ = struct.unpack("iII", s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if uid in (0, os.geteuid()):
+        return
+    try:
+        if uid == pwd.getpwnam("vigia").pw_uid:
+            return
+    except KeyError:
+        pass
+    raise Error("", f"who listens at {place} is uid {uid}: neither root, nor vigia, nor yourself; nothing was said to it")
+
+
 def _connect(place):
     if "/" in place:
         s = socket.socket(socket.AF_UNIX)
         try:
             s.settimeout(OPEN_S)
             s.connect(place)
-        except OSError:
+            _check_owner(s, place)
+        except (OSError, Error):
             s.close()
             raise
         return s

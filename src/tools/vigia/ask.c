@@ -73,7 +73,7 @@ int vigia_connect(struct vigia *v)
 		r = start_one(v, &why);
 	if (r) {
 		complain("%s", *buf_str(&why) ? buf_str(&why) : strerror(-r));
-		if (!v->at && !complaints_off)
+		if (!v->at && !complaints_off && r != -EPERM)
 			fputs("Start one with `systemctl start vigiad`, or for yourself with `vigiad "
 			      "--foreground`;\n"
 			      "`--at` or $VIGIA_SOCKET name one elsewhere.\n",
