@@ -82,7 +82,7 @@ struct caller {
 static void on_first_bytes(void *owner, char *bytes, size_t n)
 {
 	struct caller *c = owner;
-	type->accepted(platform, stream_let_go(c->stream), bytes, n);
+	type->accepted(platform, c->stream, bytes, n);
 	free(c);
 }
 

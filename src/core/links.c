@@ -243,10 +243,13 @@ int links_ask(struct call *c, const char *to, int64_t deadline_ms)
 	return relay_run(&l->relay, c, deadline_ms);
 }
 
-int links_accepted(struct core *core, int fd, const void *read, size_t n)
+void links_accepted(struct core *core, struct stream *stream, const void *read, size_t n)
 {
 	struct links *s = core->links;
-	return s->platform && s->type->accepted ? s->type->accepted(s->platform, fd, read, n) : -ENOTSUP;
+	if (s->platform && s->type->accepted)
+		s->type->accepted(s->platform, stream, read, n);
+	else
+		stream_close(stream);
 }
 
 void links_place(struct core *core, const struct host_id *id, const char *name, const char *addresses)

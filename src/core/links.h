@@ -23,7 +23,7 @@ void links_place(struct core *core, const struct host_id *id, const char *name, 
 
 /* Passes a call on to the host `to`, a name or id; it has failed when this is negative. As an operation's run. */
 int links_ask(struct call *c, const char *to, int64_t deadline_ms);
-/* A connection whose hello names a host: the platform's from now on, fd and what was read of it. */
-int links_accepted(struct core *core, int fd, const void *read, size_t n);
+/* A connection whose hello names a host: the platform's from now on, with what was read of it; or it is closed. */
+void links_accepted(struct core *core, struct stream *stream, const void *read, size_t n);
 
 #endif

@@ -103,11 +103,10 @@ void peer_close(struct peer *p)
 	detach(p);
 }
 
-int peer_let_go(struct peer *p)
+struct stream *peer_let_go(struct peer *p)
 {
-	int fd = stream_let_go(p->stream);
 	detach(p);
-	return fd;
+	return p->stream;
 }
 
 void peer_leave(struct peer *p)

@@ -262,9 +262,7 @@ static void hand_over(struct peer *p)
 		peer_refuse(p, "not-permitted", "hosts come by network");
 		return;
 	}
-	int fd = peer_let_go(p);
-	if (fd >= 0)
-		links_accepted(core, fd, first.data, first.len);
+	links_accepted(core, peer_let_go(p), first.data, first.len);
 	buf_release(&first);
 }
 

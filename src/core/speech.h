@@ -21,8 +21,8 @@ extern const struct speech speech_xml, speech_frames;
 
 /* Judges what waits already; false: nothing more may be put. */
 bool peer_may_send(struct peer *p);
-/* It goes, its descriptor stays: the caller's. Negative errno: it is closed altogether. */
-int peer_let_go(struct peer *p);
+/* It goes, its stream stays: the caller's, who gives it to somebody or closes it. */
+struct stream *peer_let_go(struct peer *p);
 /* Its role, if it has one, hears that it goes. */
 void peer_gone(struct peer *p, int error, const char *why);
 void peer_take_role(struct peer *p, const struct role *role);

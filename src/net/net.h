@@ -65,8 +65,9 @@ void stream_end(struct stream *s);
 /* Nothing more is read; what is put reaches the peer before the end does, or 1 s is over. */
 void stream_finish(struct stream *s);
 void stream_close(struct stream *s);
-/* Closes it but for its descriptor, which is the caller's now. Nothing may be pending. */
-int stream_let_go(struct stream *s);
+/* From now on it is this owner's, and its events come to him: those of the one before are over, also within one of them. Urgent
+ * data is nobody's until he wants it. */
+void stream_give(struct stream *s, const struct stream_events *events, void *owner);
 int stream_fd(const struct stream *s);
 
 /* --- listening --- */

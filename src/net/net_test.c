@@ -227,13 +227,14 @@ static void who_does_not_read_is_not_waited_for_long(void **state)
 	net_start(&net, &loop);
 }
 
-static void what_is_let_go_can_be_taken_by_another(void **state)
+static void what_is_given_away_is_another_ones(void **state)
 {
 	struct owner b = {0};
 	send(a.fd, "first", 5, 0);
 	UNTIL(a.in.len == 5);
-	int fd = stream_let_go(a.stream);
-	assert_int_equal(stream_new(&b.stream, &net, fd, &events, &b), 0);
+	stream_want_urgent(a.stream, true);
+	b.stream = a.stream;
+	stream_give(a.stream, &events, &b);
 	send(a.fd, "second", 6, 0);
 	UNTIL(b.in.len == 6);
 	assert_int_equal(a.in.len, 5);
@@ -473,7 +474,7 @@ int main(void)
 	    T(ending_shows_the_end_and_hears_on),
 	    T(finishing_delivers_first_and_then_ends),
 	    T(who_does_not_read_is_not_waited_for_long),
-	    T(what_is_let_go_can_be_taken_by_another),
+	    T(what_is_given_away_is_another_ones),
 	    T(after_closing_no_callback_comes),
 	    T(it_may_be_closed_from_its_own_callback),
 	    T(the_peer_s_end_is_told_once_after_its_data),

@@ -45,8 +45,7 @@ static void on_finish_closed(uv_handle_t *h)
 static void on_closed(uv_handle_t *h)
 {
 	struct stream *s = h->data;
-	if (s->fd >= 0)
-		close(s->fd);
+	close(s->fd);
 	buf_release(&s->out);
 	free(s);
 }
@@ -71,14 +70,6 @@ void stream_close(struct stream *s)
 	if (s->finish)
 		uv_close((uv_handle_t *)s->finish, on_finish_closed);
 	uv_close((uv_handle_t *)&s->poll, on_closed);
-}
-
-int stream_let_go(struct stream *s)
-{
-	int fd = s->fd;
-	stream_close(s);
-	s->fd = -1;
-	return fd;
 }
 
 static void ended(struct stream *s, int error)
@@ -286,6 +277,13 @@ void stream_want_urgent(struct stream *s, bool want)
 	s->urgent = want;
 	if (!s->closing)
 		set_poll(s, stream_pending(s) > 0);
+}
+
+void stream_give(struct stream *s, const struct stream_events *events, void *owner)
+{
+	s->events = events;
+	s->owner = owner;
+	stream_want_urgent(s, false);
 }
 
 void stream_pause(struct stream *s, bool paused)

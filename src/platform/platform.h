@@ -61,9 +61,9 @@ struct platform_type {
 	/* How many bytes can be queued for this host now; when 0 or less than the caller wants, `room` comes later. */
 	size_t (*room)(struct platform *p, const struct host_id *to);
 	/* A connection that began with the preface on this daemon's port, and whose hello names a host: the platform takes
-	 * fd, whatever it answers, and what was read of it already, from its first byte on. NULL where hosts don't connect
-	 * to each other. */
-	int (*accepted)(struct platform *p, int fd, const void *read, size_t n);
+	 * the stream, whatever it answers, and what was read of it already, from its first byte on. May be called within that
+	 * stream's events. NULL where hosts don't connect to each other. */
+	int (*accepted)(struct platform *p, struct stream *stream, const void *read, size_t n);
 	/* What is wrong with it as a whole, for `vigia status`; 0 when all is well, else negative errno. */
 	int (*trouble)(struct platform *p, struct buf *ret_what);
 };

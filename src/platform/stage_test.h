@@ -269,11 +269,10 @@ static void on_caller_data(void *owner, char *bytes, size_t n)
 	if (c->read.len < FRAME_PREFACE_SIZE + FRAME_HEADER ||
 	    c->read.len < FRAME_PREFACE_SIZE + FRAME_HEADER + wire_get32(hello))
 		return;
-	int fd = stream_let_go(c->stream);
 	if (c->stand->p)
-		c->stand->type->accepted(c->stand->p, fd, c->read.data, c->read.len);
+		c->stand->type->accepted(c->stand->p, c->stream, c->read.data, c->read.len);
 	else
-		close(fd);
+		stream_close(c->stream);
 	caller_free(c);
 }
 

@@ -84,9 +84,9 @@ static size_t direct_room(struct platform *p, const struct host_id *to)
 	return r ? remote_room(r) : p->o.pending_most;
 }
 
-static int direct_accepted(struct platform *p, int fd, const void *read, size_t n)
+static int direct_accepted(struct platform *p, struct stream *stream, const void *read, size_t n)
 {
-	return link_accept(p, fd, read, n);
+	return link_accept(p, stream, read, n);
 }
 
 static int direct_trouble(struct platform *p, struct buf *ret_what)

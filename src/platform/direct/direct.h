@@ -101,8 +101,8 @@ void remote_free(struct remote *r);
 
 /* --- link.c --- */
 
-/* Take fd. */
-int link_accept(struct platform *p, int fd, const void *read, size_t n);
+/* Take the stream, or fd. */
+int link_accept(struct platform *p, struct stream *stream, const void *read, size_t n);
 int link_dialled(struct remote *r, int fd, struct link **ret);
 void link_put(struct link *l, const void *bytes, size_t n);
 /* Ends it without a word, or with one. */

@@ -407,6 +407,8 @@ static void strangers_may_say_anything(void **state)
 	assert_int_equal(a->lost, 0);
 }
 
+static const struct stream_events nobody;
+
 static void a_hello_must_be_whole_before_too_much_was_said(void **state)
 {
 	two_stands(60000, 0);
@@ -417,10 +419,16 @@ static void a_hello_must_be_whole_before_too_much_was_said(void **state)
 	frame_put(&bytes, FRAME_HELLO, 0, 0, payload.data, payload.len);
 	int fds[2];
 	socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds);
-	platform_direct.accepted(b->p, fds[0], bytes.data, 9000);
+	struct stream *stream;
+	assert_int_equal(stream_new(&stream, &net, fds[0], &nobody, NULL), 0);
+	platform_direct.accepted(b->p, stream, bytes.data, 9000);
 	UNTIL(is_ended(fds[1]));
 	close(fds[1]);
-	assert_int_equal(platform_direct.accepted(b->p, open("/dev/null", O_RDWR), "x", 1) < 0, true);
+	socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds);
+	assert_int_equal(stream_new(&stream, &net, fds[0], &nobody, NULL), 0);
+	assert_true(platform_direct.accepted(b->p, stream, "x", 1) < 0);
+	UNTIL(is_ended(fds[1]));
+	close(fds[1]);
 	buf_release(&bytes);
 	buf_release(&payload);
 }

@@ -477,15 +477,16 @@ static void set_options(int fd, int64_t dead_ns)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &dead_ms, sizeof dead_ms);
 }
 
-static int link_new(struct platform *p, int fd, struct link **ret)
+static int link_new(struct platform *p, struct stream *stream, struct link **ret)
 {
 	struct link *l = calloc(1, sizeof *l);
-	int e = l ? stream_new(&l->stream, p->o.net, fd, &stream_events, l) : -ENOMEM;
-	if (e) {
-		free(l);
-		close(fd);
-		return e;
+	int fd = stream_fd(stream);
+	if (!l) {
+		stream_close(stream);
+		return -ENOMEM;
 	}
+	stream_give(stream, &stream_events, l);
+	l->stream = stream;
 	l->platform = p;
 	l->cutter.at = FRAME_PREFACE_SIZE;
 	say_peer(fd, l->address, sizeof l->address);
@@ -498,10 +499,10 @@ static int link_new(struct platform *p, int fd, struct link **ret)
 	return 0;
 }
 
-int link_accept(struct platform *p, int fd, const void *read, size_t n)
+int link_accept(struct platform *p, struct stream *stream, const void *read, size_t n)
 {
 	struct link *l;
-	int e = link_new(p, fd, &l);
+	int e = link_new(p, stream, &l);
 	if (e)
 		return e;
 	l->state = LINK_HEARING;
@@ -523,8 +524,13 @@ int link_accept(struct platform *p, int fd, const void *read, size_t n)
 
 int link_dialled(struct remote *r, int fd, struct link **ret)
 {
+	struct stream *stream;
 	struct link *l;
-	int e = link_new(r->platform, fd, &l);
+	int e = stream_new(&stream, r->platform->o.net, fd, &stream_events, NULL);
+	if (e)
+		close(fd);
+	else
+		e = link_new(r->platform, stream, &l);
 	if (e)
 		return e;
 	l->state = LINK_GREETING;
