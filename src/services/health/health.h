@@ -122,6 +122,11 @@ struct supervised_options {
 /* Starts, keeps or ends programs so that just these run. */
 int supervise(struct health *h, const struct supervised_options *want, size_t n);
 
+/* Of one monitor. A stopped one stays so until it is ordered to start, or the daemon is. -ENOENT: this daemon starts none of
+ * this name; -EALREADY: it is as it shall be. */
+enum supervise_order { SUPERVISE_START, SUPERVISE_STOP, SUPERVISE_RESTART };
+int supervise_order(struct health *h, const char *name, enum supervise_order order);
+
 void supervise_notice(struct health *h, const struct helper_notice *n);
 /* The helper is gone, and all programs with it; there is one again. */
 void supervise_lost(struct health *h);
@@ -212,6 +217,7 @@ int node_forget(struct health *h, struct node *n, const char *by);
 int query_master_info(struct call *c), query_master_status(struct call *c);
 int query_master_status_more(struct call *c), query_node_list_more(struct call *c);
 int query_node_list(struct call *c), query_node_forget(struct call *c), query_monitor_forget(struct call *c);
+int query_monitor_start(struct call *c), query_monitor_stop(struct call *c), query_monitor_restart(struct call *c);
 int query_config_get(struct call *c);
 int query_monitor_list(struct call *c), query_monitor_get(struct call *c), query_monitor_get_more(struct call *c);
 void query_walk_over(struct call *c);

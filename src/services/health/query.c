@@ -425,6 +425,36 @@ int query_monitor_list(struct call *c)
 	return begin(c);
 }
 
+/* --- start and stop --- */
+
+static int order(struct call *c, enum supervise_order order, const char *event)
+{
+	struct health *h = health_of(c->core);
+	const char *name = c->args[0].text;
+	int r = supervise_order(h, name, order);
+	if (r == -ENOENT)
+		return call_fail(c, "not-found", "this daemon starts no monitor named %s", name);
+	if (r == -EALREADY)
+		return call_fail(c, "exists", "monitor %s %s already", name, order == SUPERVISE_STOP ? "is stopped" : "runs");
+	event_put(h, event, h->core->name, name, "by %s", c->asker->address);
+	return CALL_DONE;
+}
+
+int query_monitor_start(struct call *c)
+{
+	return order(c, SUPERVISE_START, "monitor-started");
+}
+
+int query_monitor_stop(struct call *c)
+{
+	return order(c, SUPERVISE_STOP, "monitor-stopped");
+}
+
+int query_monitor_restart(struct call *c)
+{
+	return order(c, SUPERVISE_RESTART, "monitor-started");
+}
+
 /* --- get, perhaps after an update --- */
 
 static void put_missing(void *data, const char *node, const char *monitor, const char *code, const char *text)

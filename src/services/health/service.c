@@ -14,6 +14,7 @@ static const int64_t HISTORY_RETRY_NS = 5000000000, SLEPT_NS = 2000000000;
 
 #define NODE {"node", OP_PATTERN, "nodes, by name"}
 #define MONITOR {"monitor", OP_PATTERN, "monitors, by name"}
+#define ONE_MONITOR {"monitor", OP_NAME, "its name", .required = true}
 #define METRIC {"metric", OP_PATTERN, "metrics, by name"}
 #define FROM {"from", OP_TIME, "not before this time"}
 #define TO {"to", OP_TIME, "before this time", .fallback = INT64_MAX}
@@ -34,6 +35,12 @@ const struct op health_ops[] = {
     {"monitor", "forget", "forgets a monitor of this node that is not connected, with its secret", OP_CHANGES, ROLE_CLIENT,
 	.args = {{"node", OP_NAME, "this node's name", .required = true},
 	    {"monitor", OP_NAME, "its name", .required = true}}, .run = query_monitor_forget},
+    {"monitor", "start", "starts a monitor of this host that was stopped, or one that waits to be tried again", OP_CHANGES, ROLE_CLIENT,
+	.args = {ONE_MONITOR}, .run = query_monitor_start},
+    {"monitor", "stop", "ends a monitor of this host until it is started, or the daemon is", OP_CHANGES, ROLE_CLIENT,
+	.args = {ONE_MONITOR}, .run = query_monitor_stop},
+    {"monitor", "restart", "ends a monitor of this host and starts it anew", OP_CHANGES, ROLE_CLIENT, .args = {ONE_MONITOR},
+	.run = query_monitor_restart},
     {"node", "register", "a node says who it is", OP_READS, ROLE_NODE,
 	.args = {{"name", OP_NAME, "the node's name", .required = true},
 	    {"boot", OP_INTEGER, "this life of its daemon", .required = true},

@@ -15,6 +15,7 @@
 #include "os/log.h"
 #include "services/health/health.h"
 
+enum { END_MS = 3000 };
 static const int64_t BACKOFF_FIRST_NS = 500000000, BACKOFF_MOST_NS = 60000000000, SETTLED_NS = 60000000000;
 
 struct supervised {
@@ -23,6 +24,8 @@ struct supervised {
 	int line;
 	uint32_t id;
 	bool running, connected, wanted;
+	bool stopped; /* by order: until it is ordered to start */
+	bool ending;  /* by order, and has not yet */
 	int64_t started_ns, backoff_ns;
 	uv_timer_t timer;
 	char why[200]; /* it does not run because */
@@ -97,7 +100,11 @@ static void start(struct supervised *s);
 
 static void on_timer(uv_timer_t *timer)
 {
-	start(timer->data);
+	struct supervised *s = timer->data;
+	if (s->ending)
+		helper_signal(starter_helper(s->health->starter), s->id, SIGKILL);
+	else
+		start(s);
 }
 
 static void start_later(struct supervised *s)
@@ -133,7 +140,7 @@ static int start_program(struct supervised *s, struct helper *helper)
 static void start(struct supervised *s)
 {
 	struct helper *helper = starter_helper(s->health->starter);
-	if (!helper)
+	if (!helper || s->stopped)
 		return; /* when there is one again: supervise_again() */
 	s->started_ns = clock_mono_ns();
 	s->connected = false;
@@ -214,6 +221,12 @@ static void supervise_ended(struct health *h, uint32_t id, int status, const cha
 	if (!s)
 		return;
 	s->running = false;
+	if (s->ending) {
+		s->ending = false;
+		uv_timer_stop(&s->timer);
+		start(s);
+		return;
+	}
 	if (status < 0)
 		snprintf(s->why, sizeof s->why, "can't be started: %s", strerror(-status));
 	else
@@ -235,7 +248,7 @@ void supervise_lost(struct health *h)
 {
 	for (struct supervised *s = h->supervised; s; s = s->next) {
 		drop_peer(s, "vigia-helper has ended");
-		s->running = s->connected = false;
+		s->running = s->connected = s->ending = false;
 		*s->why = '\0';
 		uv_timer_stop(&s->timer);
 	}
@@ -246,6 +259,65 @@ void supervise_again(struct health *h)
 	for (struct supervised *s = h->supervised; s; s = s->next)
 		start(s);
 }
+
+/* --- orders --- */
+
+/* Its values are as they were, and their state says so. */
+static void end(struct supervised *s, const char *why)
+{
+	drop_peer(s, why);
+	s->connected = false;
+	*s->why = *s->mistakes = '\0';
+	if (!s->running)
+		return;
+	s->ending = true;
+	helper_signal(starter_helper(s->health->starter), s->id, SIGTERM);
+	uv_timer_start(&s->timer, on_timer, END_MS, 0);
+}
+
+static int stop(struct supervised *s)
+{
+	if (s->stopped)
+		return -EALREADY;
+	s->stopped = true;
+	uv_timer_stop(&s->timer);
+	end(s, "was stopped");
+	return 0;
+}
+
+static int start_now(struct supervised *s)
+{
+	if (s->running && !s->ending)
+		return -EALREADY;
+	s->stopped = false;
+	s->backoff_ns = 0;
+	if (!s->ending) { /* else when it has */
+		uv_timer_stop(&s->timer);
+		start(s);
+	}
+	return 0;
+}
+
+static int restart(struct supervised *s)
+{
+	if (!s->running || s->ending)
+		return start_now(s);
+	s->backoff_ns = 0;
+	end(s, "is started anew");
+	return 0;
+}
+
+int supervise_order(struct health *h, const char *name, enum supervise_order order)
+{
+	static int (*const orders[])(struct supervised *s) = {
+	    [SUPERVISE_START] = start_now, [SUPERVISE_STOP] = stop, [SUPERVISE_RESTART] = restart};
+	for (struct supervised *s = h->supervised; s; s = s->next)
+		if (!strcmp(s->name, name))
+			return orders[order](s);
+	return -ENOENT;
+}
+
+/* --- what the configuration wants --- */
 
 static struct supervised *find(struct health *h, const struct supervised_options *o)
 {
@@ -337,7 +409,10 @@ static void put_mistake(void *data, const struct supervised *s, const char *line
 void supervise_problems(struct health *h, struct call *c)
 {
 	for (const struct supervised *s = h->supervised; s; s = s->next)
-		if (*s->mistakes && !s->connected)
+		if (s->stopped)
+			query_problem(c, "monitor-stopped", h->core->name, s->name,
+			    "monitor %s was stopped by order: `vigia monitor start %s`", s->name, s->name);
+		else if (*s->mistakes && !s->connected)
 			each_line(s, s->mistakes, put_mistake, c);
 		else if (*s->why && !s->connected)
 			query_problem(c, "monitor-program", h->core->name, s->name,

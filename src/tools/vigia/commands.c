@@ -5,7 +5,7 @@
 #include "tools/vigia/vigia.h"
 
 extern const struct command status_command, top_command, list_command, get_command, watch_command,
-    history_command, events_command, info_command, reload_command, forget_command, help_command_entry,
+    history_command, events_command, info_command, reload_command, forget_command,
     completion_command, stubs_command;
 
 /* In the order of the help. */

@@ -529,20 +529,27 @@ int operation_help(struct vigia *v, const char *name)
 	return DONE;
 }
 
+struct operations_of {
+	const char *name;
+	unsigned n;
+};
+
 static int put_operation(void *data, const struct msg *m)
 {
-	unsigned *n = data;
-	(*n)++;
-	printf("  %-26s %s\n", msg_get(m, "name", ""), msg_get(m, "doc", ""));
+	struct operations_of *o = data;
+	const char *name = msg_get(m, "name", "");
+	size_t noun = strcspn(name, ".");
+	if (strcmp(msg_get(m, "service", ""), o->name) && (strlen(o->name) != noun || memcmp(name, o->name, noun)))
+		return 0;
+	o->n++;
+	printf("  %-26s %s\n", name, msg_get(m, "doc", ""));
 	return 0;
 }
 
 bool operation_help_service(struct vigia *v, const char *name)
 {
-	unsigned n = 0;
-	struct msg *query = vigia_query(v, "service", "describe");
-	msg_set(query, "service", name);
-	return !vigia_ask(v, query, put_operation, &n) && n;
+	struct operations_of o = {.name = name};
+	return !vigia_ask(v, vigia_query(v, "service", "describe"), put_operation, &o) && o.n;
 }
 
 struct each {

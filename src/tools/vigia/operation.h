@@ -17,7 +17,7 @@ int operation_describe(struct vigia *v, const char *name, const char *at, struct
 bool operation_left_out(struct vigia *v, const char *name);
 /* What it does and takes. */
 int operation_help(struct vigia *v, const char *name);
-/* Those of a service, a line each; false: there is none of this name, or nobody to ask. */
+/* Those of a service, or with a noun, a line each; false: there is none of this name, or nobody to ask. */
 bool operation_help_service(struct vigia *v, const char *name);
 /* Each operation's name to fn, in the daemon's order; what fn returns but 0 ends it. */
 int operation_each(struct vigia *v, int (*fn)(void *data, const char *name, const char *doc), void *data);

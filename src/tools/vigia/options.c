@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include "tools/vigia/operation.h"
@@ -99,17 +100,39 @@ static int take_command(struct line *l, const char *name)
 		return 0;
 	}
 	const struct command *nearest = command_nearest(name);
-	if (nearest)
-		complain("there is no command \"%s\"; did you mean `%s%s`?", name, called(l), nearest->name);
-	else
-		complain("there is no command \"%s\"; `%shelp` lists them", name, called(l));
+	if (!nearest) {
+		l->noun = name; /* "cluster status" is "cluster.status" */
+		return 0;
+	}
+	complain("there is no command \"%s\"; did you mean `%s%s`?", name, called(l), nearest->name);
 	return USAGE;
+}
+
+static int take_verb(struct line *l, const char *verb)
+{
+	snprintf(l->operation, sizeof l->operation, "%s.%s", l->noun, verb);
+	l->noun = NULL;
+	return take_command(l, l->operation);
+}
+
+static int check_noun(struct line *l)
+{
+	if (!l->noun || l->version)
+		return 0;
+	if (!l->help) {
+		complain("there is no command \"%s\"; `%shelp` lists them", l->noun, called(l));
+		return USAGE;
+	}
+	l->help = false;
+	l->args.command = l->command = &help_command_entry;
+	l->words[l->args.n++] = l->noun;
+	return 0;
 }
 
 static int take_word(struct line *l, const char *word)
 {
 	if (!l->command)
-		return take_command(l, word);
+		return l->noun ? take_verb(l, word) : take_command(l, word);
 	if (l->args.n == sizeof l->words / sizeof *l->words) {
 		complain("more than %d words", l->args.n);
 		return USAGE;
@@ -161,6 +184,7 @@ int line_read(struct line *l, int argc, char **argv)
 			e = take_option(&r, s);
 	}
 	l->args.words = l->words;
+	e = e ? e : check_noun(l);
 	return e ? e : check_count(l);
 }
 

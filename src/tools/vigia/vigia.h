@@ -86,6 +86,8 @@ struct line {
 	const struct command *command; /* NULL: none was said */
 	struct args args;
 	const char *words[256];
+	const char *noun; /* said, and its verb is still to come */
+	char operation[160]; /* of both */
 	bool help, version;
 };
 /* 0, or USAGE when it has said what is wrong. `l` is zeroed before, but for `v`. */
@@ -96,6 +98,7 @@ int line_run(struct line *l);
 /* --- help.c --- */
 void help_all(struct vigia *v, FILE *to);
 void help_command(struct vigia *v, const struct command *c, FILE *to);
+extern const struct command help_command_entry;
 
 /* --- ask.c: questions and their failures --- */
 /* On standard error, each line behind "vigia: " and escaped. */

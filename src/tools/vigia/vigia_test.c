@@ -15,6 +15,7 @@
 
 #include "tools/vigia/fleet.h"
 #include "tools/vigia/near.h"
+#include "tools/vigia/operation.h"
 #include "tools/vigia/rate.h"
 #include "tools/vigia/text.h"
 #include "tools/vigia/top.h"
@@ -563,6 +564,14 @@ static void command_lines(void **state)
 	assert_string_equal(l.args.words[0], "--update");
 	assert_int_equal(read_words(&l, "forget --help"), 0);
 	assert_true(l.help);
+	assert_int_equal(read_words(&l, "service find --at h1 x --json"), 0);
+	assert_ptr_equal(l.command, &operation_command);
+	assert_int_equal(l.args.n, 2);
+	assert_string_equal(l.args.words[0], "service.find");
+	assert_string_equal(l.args.words[1], "x");
+	assert_int_equal(read_words(&l, "service --help"), 0);
+	assert_ptr_equal(l.command, &help_command_entry);
+	assert_string_equal(l.args.words[0], "service");
 }
 
 static void wrong_command_lines(void **state)
