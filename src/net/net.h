@@ -17,6 +17,9 @@
 #include "base/buf.h"
 
 struct stream;
+struct tls;
+struct ssl_ctx_st;
+struct ssl_st;
 
 struct net {
 	uv_loop_t *loop;
@@ -27,6 +30,8 @@ struct net {
 	void (*before_output)(void *data); /* what must be done before a turn's output leaves; NULL: nothing */
 	void *before_data;
 	struct buf spare; /* output's memory, large, until a stream wants it */
+	struct tls *handshakes, **handshakes_end; /* that wait for a worker */
+	unsigned handshakes_n;			  /* that workers have */
 	char read_buffer[65536];
 };
 
@@ -44,10 +49,20 @@ struct stream_events {
 	void (*drained)(void *owner);			  /* all output is with the kernel; may be NULL */
 	void (*closed)(void *owner, int error);		  /* 0: the peer's FIN; else -errno. The stream is closed */
 	void (*below)(void *owner);			  /* as stream_tell_below() asked; may be NULL */
+	void (*secured)(void *owner);			  /* the handshake is over, and well; may be NULL */
 };
 
 /* Takes fd (non-blocking is set here) on success. 0 or -errno. */
 int stream_new(struct stream **ret, struct net *net, int fd, const struct stream_events *events, void *owner);
+/* TLS from now on, before anything was read: what is put waits until the handshake is over, whose signatures workers make. The
+ * context (of OpenSSL, referenced) says who is believed and which protocols there are; alpn: the one that is wanted, by who
+ * dials. A handshake that fails, or a stream that is cut without TLS's own end, is `closed` with -EPROTO or -ECONNRESET.
+ * Urgent data is never wanted on it. Whoever wants a time limit for the handshake closes the stream. */
+int stream_secure(struct stream *s, struct ssl_ctx_st *context, bool accepting, const char *alpn);
+/* Once secured: for what OpenSSL can tell of it. NULL: it is plain, or not secured yet. */
+const struct ssl_st *stream_ssl(const struct stream *s);
+/* What TLS has to say of its end, for people, within `closed`; "" when nothing. */
+const char *stream_why(const struct stream *s);
 /* Where output is put; it leaves at the end of the turn. Valid until the next call of any stream function. */
 struct buf *stream_out(struct stream *s);
 size_t stream_pending(const struct stream *s);
