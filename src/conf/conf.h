@@ -69,6 +69,7 @@ struct conf {
 	char *socket; /* path; "on": in the runtime directory; "off": none */
 	bool insecure_network;
 	struct conf_words services; /* those chosen, or the one word "all"; which there are only the daemon knows */
+	bool sandbox;
 	bool default_monitors; /* whether those not named below were added */
 
 	char *platform;	   /* its name; which there are the daemon knows */

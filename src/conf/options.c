@@ -49,6 +49,10 @@ const struct conf_option conf_options[] = {
 	{CONF_TOP, "default_monitors", CONF_BOOL, "true", 0, 0, AT(default_monitors),
 	    "Whether host, fs and temperature run without being named. One alone is left out by monitor NAME { enabled = false }."},
 
+	{CONF_TOP, "sandbox", CONF_BOOL, "true", 0, 0, AT(sandbox),
+	    "Whether the daemon takes from itself what it does not need, before it serves: new privileges, capabilities, files but "
+	    "its own, system calls; see vigiad(8). A change takes a restart."},
+
 	{CONF_NODE, "masters", CONF_MASTERS, NULL, 0, 0, AT(node.masters),
 	    "The masters that this node dials, HOST:PORT. Without any, it is the master of itself."},
 	{CONF_NODE, "send", CONF_SEND, "1s", 10 * MS, HOUR, AT(node.send_ns),

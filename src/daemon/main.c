@@ -20,6 +20,7 @@
 #include "core/processes.h"
 #include "core/view.h"
 #include "daemon/check.h"
+#include "daemon/confine.h"
 #include "daemon/services.h"
 #include "os/background.h"
 #include "os/clock.h"
@@ -38,6 +39,7 @@ struct daemon {
 	struct health health;
 	bool has_health; /* it may be left out */
 	struct services services;
+	struct sandbox sandbox;
 	struct conf *conf;
 	const struct platform_type *platform;
 	struct system *system;
@@ -308,6 +310,8 @@ static void take_conf(struct conf *fresh, struct buf *notes)
 		takes_restart("what changed in history { }", notes);
 	if (!same_words(&fresh->services, &d.conf->services))
 		takes_restart("what changed in services", notes);
+	if (fresh->sandbox != d.conf->sandbox)
+		takes_restart("a change of sandbox", notes);
 	d.core.limits = limits_of(fresh);
 	if (d.has_health)
 		take_health(fresh);
@@ -562,9 +566,12 @@ static int serve(struct buf *why)
 {
 	struct core_limits limits = limits_of(d.conf);
 	raise_descriptor_limit();
+	int r = confine(d.conf, d.conf_file, d.runtime, d.state, &d.sandbox, why);
+	if (r)
+		return r;
 	uv_loop_init(&d.loop);
 	struct host_id id;
-	int r = own_id(d.state, &id);
+	r = own_id(d.state, &id);
 	d.core.left_out = d.services.left_out;
 	if (!r)
 		r = core_start(&d.core, &d.loop, &id, d.conf->name, d.services.chosen, &limits);
