@@ -9,13 +9,8 @@
 
 static void say(const struct sandbox *s)
 {
-	struct buf in_force = BUF_INIT;
-	sandbox_describe(s, &in_force);
-	if (*s->lack)
-		log_event(LOG_WARNING, "sandbox", "in force: %s. Not in force: %s", buf_str(&in_force), s->lack);
-	else
-		log_event(LOG_INFO, "sandbox", "in force: %s", buf_str(&in_force));
-	buf_release(&in_force);
+	log_event(*s->lack ? LOG_WARNING : LOG_INFO, "sandbox", "in force: %s%s%s", s->in_force, *s->lack ? "; not in force: " : "",
+	    s->lack);
 }
 
 /* Its directory, when the configuration says a path; it is made there, and removed. */

@@ -27,12 +27,20 @@ static const struct place of_libc[] = {{"/usr", PLACE_READ}, {"/lib", PLACE_READ
     {"/dev/random", PLACE_READ}, {"/dev/urandom", PLACE_READ}, {"/dev/null", PLACE_CHANGE}};
 enum { OF_LIBC = sizeof of_libc / sizeof *of_libc };
 
-static void lack(struct sandbox *s, const char *what, int error)
+static void add(char text[SANDBOX_TEXT_MAX + 1], const char *what, const char *why)
 {
-	size_t n = strlen(s->lack);
-	const char *why = error == -ENOSYS || error == -EOPNOTSUPP ? "not in this kernel" : strerror(-error);
+	size_t n = strlen(text);
 
-	snprintf(s->lack + n, sizeof s->lack - n, "%s%s: %s", n ? "; " : "", what, why);
+	snprintf(text + n, SANDBOX_TEXT_MAX + 1 - n, "%s%s%s", n ? ", " : "", what, why);
+}
+
+/* r: what came of it. */
+static void note(struct sandbox *s, const char *what, int r)
+{
+	char why[80];
+
+	snprintf(why, sizeof why, " (%s)", r == -ENOSYS || r == -EOPNOTSUPP ? "not in this kernel" : strerror(-r));
+	add(r < 0 ? s->lack : s->in_force, what, r < 0 ? why : "");
 }
 
 /* --- capabilities --------------------------------------------------------------------------------------------------- */
@@ -118,23 +126,23 @@ static bool is_alone(void)
 
 static void enter(const struct place places[], size_t n, struct sandbox *s)
 {
-	int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+	char landlock[24] = "landlock";
 
-	s->no_new_privileges = r == 0;
-	if (r < 0)
-		lack(s, "no new privileges", r);
-	r = confine_files(places, n);
-	s->landlock = r > 0 ? r : 0;
-	if (r < 0)
-		lack(s, "landlock", r);
-	r = drop_capabilities();
-	s->no_capabilities = r == 0;
-	if (r < 0)
-		lack(s, "capabilities", r);
-	r = syscalls_confine();
-	s->calls = r == 0;
-	if (r < 0)
-		lack(s, "seccomp", r);
+	note(s, "no new privileges", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0);
+	int r = confine_files(places, n);
+	if (r > 0)
+		snprintf(landlock, sizeof landlock, "landlock %d", r);
+	note(s, landlock, r);
+	note(s, "no capabilities", drop_capabilities());
+	note(s, "seccomp", syscalls_confine());
+	if (!*s->in_force)
+		strcpy(s->in_force, "nothing");
+}
+
+static void leave_out(struct sandbox *s, const char *why)
+{
+	*s = (struct sandbox){.in_force = "nothing"};
+	add(s->lack, "all of it", why);
 }
 
 int sandbox_enter(const struct place places[], size_t n, struct sandbox *ret)
@@ -143,10 +151,10 @@ int sandbox_enter(const struct place places[], size_t n, struct sandbox *ret)
 
 	if (n > SANDBOX_PLACES_MAX)
 		return -E2BIG;
-	if (SANITIZED)
-		snprintf(s.lack, sizeof s.lack, "all of it: this vigiad was built with a sanitizer");
-	else if (!is_alone())
+	if (!SANITIZED && !is_alone())
 		return -EBUSY;
+	if (SANITIZED)
+		leave_out(&s, " (this vigiad was built with a sanitizer)");
 	else
 		enter(places, n, &s);
 	*ret = s;
@@ -155,24 +163,5 @@ int sandbox_enter(const struct place places[], size_t n, struct sandbox *ret)
 
 void sandbox_leave_out(struct sandbox *ret)
 {
-	*ret = (struct sandbox){.lack = "all of it: the configuration says sandbox = no"};
-}
-
-static void say(struct buf *to, size_t before, bool is, const char *what)
-{
-	if (is)
-		buf_putf(to, "%s%s", to->len > before ? ", " : "", what);
-}
-
-void sandbox_describe(const struct sandbox *s, struct buf *to)
-{
-	size_t before = to->len;
-	char landlock[24];
-
-	snprintf(landlock, sizeof landlock, "landlock %d", s->landlock);
-	say(to, before, s->no_new_privileges, "no new privileges");
-	say(to, before, s->no_capabilities, "no capabilities");
-	say(to, before, s->landlock, landlock);
-	say(to, before, s->calls, "seccomp");
-	say(to, before, to->len == before, "nothing");
+	leave_out(ret, " (the configuration says sandbox = no)");
 }

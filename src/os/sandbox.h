@@ -9,18 +9,15 @@
 #define VIGIA_OS_SANDBOX_H
 
 #include <limits.h>
-#include <stdbool.h>
 
-#include "base/buf.h"
 #include "os/landlock.h"
 
-enum { SANDBOX_LACK_MAX = 159, SANDBOX_PLACES_MAX = 16 };
+enum { SANDBOX_TEXT_MAX = 159, SANDBOX_PLACES_MAX = 16 };
 
+/* For people. */
 struct sandbox {
-	bool no_new_privileges, no_capabilities, calls;
-	int landlock; /* the kernel's ABI; 0: not in force */
-	/* What is not in force, and why, for people; "" when all is. */
-	char lack[SANDBOX_LACK_MAX + 1];
+	char in_force[SANDBOX_TEXT_MAX + 1]; /* "no new privileges, no capabilities, landlock 7, seccomp", or "nothing" */
+	char lack[SANDBOX_TEXT_MAX + 1];     /* what is not in force, and why; "" when all is */
 };
 
 /* For good. `places` besides what libc reads (libraries, /etc, /proc, the time zone). 0: *ret says what is in force. -EBUSY: there
@@ -28,9 +25,6 @@ struct sandbox {
 int sandbox_enter(const struct place places[], size_t n, struct sandbox *ret);
 /* Nothing of it, as the configuration says. */
 void sandbox_leave_out(struct sandbox *ret);
-/* "no new privileges, no capabilities, landlock 7, seccomp", or "nothing". */
-void sandbox_describe(const struct sandbox *s, struct buf *to);
-
 /* What has to be readable so that another file put in the place of this one is seen as well: its directory. Of one that many
  * share (/etc, /tmp, the home) only the file. Negative errno: there is no such file. */
 int sandbox_place_of(const char *file, char ret[PATH_MAX]);

@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "history/history.h"
+#include "os/sandbox.h"
 #include "proto/row.h"
 #include "services/health/cluster.h"
 
@@ -30,6 +31,7 @@ struct health_options {
 	struct history_options history_options;
 	int listens; /* the port where other hosts find this one; 0: none */
 	bool exposed; /* plain TCP to other hosts is allowed */
+	struct sandbox sandbox;
 	unsigned nodes_max, monitors_max;
 	/* How a node is watched; interval_ns 0: not. */
 	struct step_rules (*rules_of)(void *data, const char *node);

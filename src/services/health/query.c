@@ -104,6 +104,7 @@ int query_master_info(struct call *c)
 		msg_set_int(m, "nodes", (int64_t)h->cluster.nodes.n);
 		msg_set_int(m, "monitors", (int64_t)h->cluster.monitors_n);
 		msg_set_int(m, "metrics", (int64_t)h->cluster.metrics_n);
+		msg_set(m, "sandbox", h->options.sandbox.in_force);
 	}
 	call_send(c, m);
 	return CALL_DONE;
@@ -213,7 +214,8 @@ int query_master_status(struct call *c)
 		return -1;
 	if (*h->history_trouble)
 		query_problem(c, "history", h->core->name, NULL,
-		    "history is not being written: %s. Live values go on; it recovers by itself once this is mended",
+		    "history is not being written: %s. Live values go on; it recovers by itself once this is mended, or if another file "
+		    "system is mounted there then, when vigiad is restarted",
 		    h->history_trouble);
 	if (h->options.exposed)
 		query_problem(c, "insecure-network", h->core->name, NULL,
@@ -221,6 +223,10 @@ int query_master_status(struct call *c)
 	if (h->core->insecure_control)
 		query_problem(c, "insecure-control", h->core->name, NULL,
 		    "--insecure-control is on: every daemon in this network may change anything on this host");
+	if (*h->options.sandbox.lack)
+		query_problem(c, "sandbox", h->core->name, NULL,
+		    "of the sandbox in which vigiad leaves little to one who breaks in, not in force: %s. See vigiad(8)",
+		    h->options.sandbox.lack);
 	uplinks_problems(h, c);
 	starter_problems(h->starter, c);
 	launcher_problems(c);

@@ -10,6 +10,7 @@ static const struct column columns[] = {
     {"nodes", COLUMN_NUMBER},
     {"monitors", COLUMN_NUMBER},
     {"metrics", COLUMN_NUMBER},
+    {"sandbox", COLUMN_MACHINES},
     {NULL},
 };
 
@@ -26,6 +27,7 @@ static int on_info(void *data, const struct msg *m)
 	table_text(t, msg_get(m, "nodes", NULL));
 	table_text(t, msg_get(m, "monitors", NULL));
 	table_text(t, msg_get(m, "metrics", NULL));
+	table_text(t, msg_get(m, "sandbox", NULL));
 	return 0;
 }
 

@@ -155,6 +155,12 @@ struct problems {
 	size_t wrong;	  /* what is not as somebody configured it to be */
 };
 
+/* Somebody said so, or has no other kernel. */
+static bool is_chosen(const char *problem)
+{
+	return !strcmp(problem, "insecure-network") || !strcmp(problem, "sandbox");
+}
+
 static int on_problem(void *data, const struct msg *m)
 {
 	struct problems *p = data;
@@ -164,7 +170,7 @@ static int on_problem(void *data, const struct msg *m)
 	for (const struct msg_field *f = m->fields; f; f = f->next)
 		msg_set(k, f->name, f->text);
 	msg_text(k, m->text, strlen(m->text));
-	p->wrong += strcmp(msg_get(m, "problem", ""), "insecure-network") != 0;
+	p->wrong += !is_chosen(msg_get(m, "problem", ""));
 	return 0;
 }
 
@@ -226,6 +232,12 @@ static void say_both(struct vigia *v, const struct fleet *f, const struct proble
 	fputs(around[v->format][2], stdout);
 }
 
+static int on_info(void *data, const struct msg *m)
+{
+	printf("\nSandbox of vigiad: %s.\n", msg_get(m, "sandbox", "unknown"));
+	return 0;
+}
+
 static int whole(struct vigia *v, struct problems *p)
 {
 	struct fleet f = {0};
@@ -234,6 +246,8 @@ static int whole(struct vigia *v, struct problems *p)
 		r = ask_snapshot(v, &(struct snapshot){&f, p});
 	if (!r)
 		say_both(v, &f, p);
+	if (!r && v->format == OUT_TABLE && !p->node)
+		r = vigia_ask(v, vigia_query(v, "master", "info"), on_info, NULL);
 	fleet_release(&f);
 	return r;
 }
