@@ -164,18 +164,20 @@ def test_everything_works_as_before(daemon, tmp_path, over_nats):
     wait_for(d.answers, 10, "it answering")
     needs(d, "seccomp")
     wait_for(lambda: len(operations(master, "host.list")) == 2, 20, "its master knowing it")
-    assert operations(master, "counter.add", "at=n1") == [{"value": "1"}]
-    wait_for(lambda: len(d.vigia("history", "n1/host/load/1", "--csv", check=False).stdout.splitlines()) > 2, 20, "its history")
-    assert operations(d, "process.start", "--", "sh", "-c", f"echo here > {tmp_path}/out; exit 7")
+    assert operations(d, "counter.add") == operations(master, "counter.get", "at=n1") == [{"value": "1"}]
+    history = ["history", "n1/host/load/1min", "--raw", "--csv"]
+    wait_for(lambda: len(d.vigia(*history, check=False).stdout.splitlines()) > 2, 20, "its history")
+    assert "ended     7" in d.vigia("process.start", "--", "sh", "-c", f"echo here > {tmp_path}/out; exit 7").stdout
+    assert (tmp_path / "out").read_text() == "here\n"
     assert any(p["program"] == "vigiad" for p in operations(d, "process.list"))
     assert operations(d, "host.info")[0]["system"]
 
-    d.configure(conf + f'monitor own {{ program = exec\ncommand = "echo x 1" }}\n')
-    os.rename(d.conf, f"{d.conf}.new")
-    os.rename(f"{d.conf}.new", d.conf)
+    with open(f"{d.conf}.new", "w") as f:
+        f.write('name = "n1"\n' + conf + "monitor own { program = fs }\n")
+    os.rename(f"{d.conf}.new", d.conf)  # as editors do
     d.vigia("reload")
-    wait_for(lambda: "own" in d.vigia("list", check=False).stdout, 10, "the monitor that was added")
-    d.configure(conf.replace("/socket", "/other") + 'listen = {"[::1]:0"}\n')
+    wait_for(lambda: "monitor-connected n1/own" in d.read_log(), 10, "the monitor that was added")
+    d.configure(conf.replace("/socket", "/other").replace("listen = {}", 'listen = {"[::1]:0"}'))
     d.vigia("reload")
     d.socket = f"{beside}/other"
     wait_for(d.answers, 10, "its other socket")
