@@ -68,6 +68,7 @@ static void without_a_file_everything_has_its_default(void **state)
 	assert_int_equal(c->listen.v[0].port, 7660);
 	assert_true(c->listen.v[0].is_loopback);
 	assert_string_equal(c->socket, "on");
+	assert_true(c->sandbox);
 	assert_int_equal(c->node.masters.n, 0);
 	assert_true(c->node.send_ns == SEC);
 	assert_true(c->master.watch.on);
@@ -87,7 +88,7 @@ static void without_a_file_everything_has_its_default(void **state)
 static void every_kind_of_value(void **state)
 {
 	struct conf *c = good("name = n-1.a; listen = {\"[::1]:0\", 127.0.0.2}  // two\n"
-			      "socket = '/tmp/x y.sock'\ninsecure_network = yes\n"
+			      "socket = '/tmp/x y.sock'\ninsecure_network = yes\nsandbox = no\n"
 			      "node { masters = {m1.example:7661, \"[fd00::1]:7660\"} send = on-request }\n"
 			      "/* a\n comment */ history { enabled = false size = \"2 TiB\" }\n"
 			      "limits { nodes = 7 pending = 64KiB }\n");
@@ -98,6 +99,7 @@ static void every_kind_of_value(void **state)
 	assert_int_equal(c->listen.v[0].port, 0);
 	assert_int_equal(c->listen.v[1].port, 7660);
 	assert_string_equal(c->socket, "/tmp/x y.sock");
+	assert_false(c->sandbox);
 	assert_string_equal(c->node.masters.v[0].host, "m1.example");
 	assert_false(c->node.masters.v[0].is_loopback);
 	assert_int_equal(c->node.masters.v[1].port, 7660);

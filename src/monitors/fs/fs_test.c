@@ -44,6 +44,17 @@ static void a_bind_mount_counts_once(void **state)
 	assert_int_equal(m.n, 1);
 }
 
+static void a_unit_that_may_not_write_there_makes_nothing_read_only(void **state)
+{
+	parse("27 1 254:0 / / rw - ext4 /dev/vda rw\n42 27 8:2 / /boot ro,relatime - ext4 /dev/sda2 rw\n"
+	      "43 27 8:3 / /srv rw - ext4 /dev/sda3 ro,errors=remount-ro\n44 27 8:4 / /rom ro - squashfs /dev/sda4 ro\n"
+	      "45 27 0:24 /systemd/inaccessible/dir /usr/lib/modules ro - tmpfs tmpfs rw,mode=755\n");
+	assert_int_equal(m.n, 4);
+	assert_false(m.list[1].read_only);
+	assert_true(m.list[2].read_only);
+	assert_true(m.list[3].read_only);
+}
+
 static void odd_paths_are_escaped(void **state)
 {
 	parse("27 1 8:1 / /srv/my\\040data-1 rw - ext4 /dev/sda1 rw\n");
@@ -156,6 +167,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(only_what_holds_data_counts),
 	    cmocka_unit_test(a_bind_mount_counts_once),
+	    cmocka_unit_test(a_unit_that_may_not_write_there_makes_nothing_read_only),
 	    cmocka_unit_test(odd_paths_are_escaped),
 	    cmocka_unit_test(nonsense_is_skipped),
 	    cmocka_unit_test(all_are_asked),

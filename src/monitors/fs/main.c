@@ -177,17 +177,17 @@ static void set_sizes(struct hmon *h, int first, const struct statvfs *s)
 	hmon_set_double(h, first + FILES_USED, percent(s->f_files - s->f_ffree, s->f_files));
 }
 
-static const char *state(const struct probe *p)
+static const char *state(const struct probe *p, const struct mount *m)
 {
 	if (p->state == PROBE_OK)
-		return p->is.f_flag & ST_RDONLY ? "read-only" : "ok";
+		return m->read_only ? "read-only" : "ok";
 	return p->state == PROBE_HUNG ? "hung" : "error";
 }
 
 static void set_one(struct hmon *h, const struct fs *f, const struct watched *w)
 {
 	const struct probe *p = prober_result(f->prober, w->probe);
-	hmon_set_text(h, w->first + STATE, state(p));
+	hmon_set_text(h, w->first + STATE, state(p, w->mount));
 	hmon_set_text(h, w->first + DEVICE, w->mount->device);
 	hmon_set_text(h, w->first + TYPE, w->mount->type);
 	if (p->state == PROBE_OK)

@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,15 +94,23 @@ static void mount_release(struct mount *m)
 	free(m->type);
 }
 
+/* What systemd mounts over places that a unit is not to see, its own unit's among them. */
+static bool is_cover(const char *line)
+{
+	return strstr(line, " /systemd/inaccessible/");
+}
+
 /* proc(5): 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue */
 static bool parse_line(struct mount *m, char *line)
 {
-	char *dash = strstr(line, " - ");
+	char *dash = strstr(line, " - "), options[4] = "";
 	if (!dash)
 		return false;
 	*dash = '\0';
-	return sscanf(line, "%*d %*d %u:%u %*s %ms", &m->major, &m->minor, &m->path) == 3 &&
-	       sscanf(dash + 3, "%ms %ms", &m->type, &m->device) == 2;
+	bool good = !is_cover(line) && sscanf(line, "%*d %*d %u:%u %*s %ms", &m->major, &m->minor, &m->path) == 3 &&
+	       sscanf(dash + 3, "%ms %ms %3[a-z]", &m->type, &m->device, options) >= 2;
+	m->read_only = !strcmp(options, "ro");
+	return good;
 }
 
 static int take_line(struct mounts *all, char *line)

@@ -4,6 +4,7 @@
 #ifndef VIGIA_MONITORS_FS_MOUNTS_H
 #define VIGIA_MONITORS_FS_MOUNTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { MOUNTS_MAX = 256 };
@@ -13,6 +14,7 @@ struct mount {
 	char *instance; /* the path as systemd names mount units: "-", "var-lib", "srv-my\x2ddata" */
 	char *device, *type;
 	unsigned major, minor;
+	bool read_only; /* the file system itself, and not only where we see it */
 };
 
 struct mounts {
