@@ -37,7 +37,7 @@
 #define SIZE(a) (sizeof(a) / sizeof *(a))
 
 extern char **environ;
-static char own[] = "/tmp/vigia-sandbox-XXXXXX", outside[] = "/tmp/vigia-outside-XXXXXX";
+static char own[] = "/tmp/vigia-sandbox-XXXXXX", outside[] = "/tmp/vigia-outside-XXXXXX", readable[] = "/tmp/vigia-read-XXXXXX";
 static int held = -1; /* of a file outside, open before */
 static struct sandbox in_force;
 static int abi; /* landlock's, of this kernel */
@@ -53,7 +53,7 @@ static int wrong(const char *what)
 /* The wait status of a child that does this in the sandbox. */
 static int confined(int (*act)(void))
 {
-	const struct place places[] = {{own, PLACE_CHANGE}};
+	const struct place places[] = {{own, PLACE_CHANGE}, {readable, PLACE_READ}};
 	int status;
 
 	fflush(NULL);
@@ -109,6 +109,16 @@ static int do_execveat(void)
 static int do_fork(void)
 {
 	return fork() == 0 ? 0 : 1;
+}
+
+/* Not libc's fork(), which is a clone. */
+static int do_old_fork(void)
+{
+#ifdef SYS_fork
+	return syscall(SYS_fork) == 0 ? 0 : 1;
+#else
+	return do_fork();
+#endif
 }
 
 static int do_clone(void)
@@ -169,7 +179,7 @@ DO(reboot, 0, 0, 0, 0)
 static const struct {
 	const char *name;
 	int (*act)(void);
-} deadly[] = {ROW(execve), ROW(execveat), ROW(fork), ROW(clone), ROW(spawn), ROW(system), ROW(ptrace), ROW(process_vm_readv),
+} deadly[] = {ROW(execve), ROW(execveat), ROW(fork), ROW(old_fork), ROW(clone), ROW(spawn), ROW(system), ROW(ptrace), ROW(process_vm_readv),
     ROW(pidfd_getfd), ROW(mount), ROW(umount2), ROW(open_by_handle_at), ROW(mknodat), ROW(init_module), ROW(finit_module),
     ROW(kexec_load), ROW(keyctl), ROW(bpf), ROW(perf_event_open), ROW(userfaultfd), ROW(setuid), ROW(setgid), ROW(setresuid),
     ROW(setfsuid), ROW(setgroups), ROW(personality), ROW(unshare), ROW(setns), ROW(chroot), ROW(capset), ROW(sethostname),
@@ -287,15 +297,20 @@ static void files_outside_are_out_of_reach(void **state)
 	assert_true(ended_well(files_outside));
 }
 
-static int truncate_outside(void)
+static int read_only(void)
 {
-	return denied(open(at(outside, "file"), O_RDONLY | O_TRUNC)) ? 0 : wrong("truncated");
+	if (open(at(readable, "file"), O_RDONLY) < 0 || open(readable, O_RDONLY | O_DIRECTORY) < 0)
+		return wrong("read");
+	return denied(open(at(readable, "file"), O_RDONLY | O_TRUNC)) && denied(open(at(readable, "file"), O_WRONLY)) &&
+		denied(unlink(at(readable, "file"))) && denied(open(at(readable, "new"), O_WRONLY | O_CREAT, 0600))
+	    ? 0
+	    : wrong("changed");
 }
 
-static void and_cannot_be_emptied(void **state)
+static void what_may_be_read_may_only_be_read(void **state)
 {
 	needs_landlock(3);
-	assert_true(ended_well(truncate_outside));
+	assert_true(ended_well(read_only));
 }
 
 static int go_around(void)
@@ -523,8 +538,9 @@ static void the_place_of_a_file_is_its_directory(void **state)
 
 static int begin(void **state)
 {
-	if (!mkdtemp(own) || !mkdtemp(outside))
+	if (!mkdtemp(own) || !mkdtemp(outside) || !mkdtemp(readable))
 		return -1;
+	close(open(at(readable, "file"), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 	held = open(at(outside, "file"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	return write(held, "secret", 6) == 6 && !confined(nothing) ? 0 : -1;
 }
@@ -532,7 +548,8 @@ static int begin(void **state)
 static int end(void **state)
 {
 	unlink(at(outside, "file"));
-	return rmdir(outside) || rmdir(own);
+	unlink(at(readable, "file"));
+	return rmdir(outside) || rmdir(own) || rmdir(readable);
 }
 
 int main(void)
@@ -542,7 +559,7 @@ int main(void)
 	    cmocka_unit_test(whichever_thread_does_it),
 	    cmocka_unit_test(other_calls_are_not_there),
 	    cmocka_unit_test(files_outside_are_out_of_reach),
-	    cmocka_unit_test(and_cannot_be_emptied),
+	    cmocka_unit_test(what_may_be_read_may_only_be_read),
 	    cmocka_unit_test(no_name_inside_leads_outside),
 	    cmocka_unit_test(own_places_are_as_before),
 	    cmocka_unit_test(libc_goes_on_working),
