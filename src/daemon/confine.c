@@ -7,7 +7,7 @@
 
 #include "os/log.h"
 
-static void say(const struct sandbox *s)
+static void tell(const struct sandbox *s)
 {
 	log_event(*s->lack ? LOG_WARNING : LOG_INFO, "sandbox", "in force: %s%s%s", s->in_force, *s->lack ? "; not in force: " : "",
 	    s->lack);
@@ -41,7 +41,7 @@ int confine(const struct conf *c, const char *conf_file, const char *runtime, co
 	else
 		sandbox_leave_out(ret);
 	if (!r)
-		say(ret);
+		tell(ret);
 	else
 		buf_putf(why, "the sandbox: %s",
 		    r == -EBUSY ? "a module has started threads while it was loaded, which it would not hold; mend the module, or "

@@ -50,7 +50,7 @@ static const int allowed[] = {
 	CALL(eventfd2), CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_settime64), CALL(timerfd_gettime),
 	/* memory and threads */
 	CALL(munmap), CALL(mremap), CALL(madvise), CALL(msync), CALL(brk), CALL(mlock), CALL(mlock2), CALL(munlock),
-	CALL(membarrier), CALL(futex), CALL(futex_time64), CALL(futex_waitv), CALL(set_robust_list), CALL(get_robust_list),
+	CALL(membarrier), CALL(futex), CALL(futex_time64), CALL(set_robust_list), CALL(get_robust_list),
 	CALL(set_tid_address), CALL(rseq), CALL(gettid), CALL(sched_yield), CALL(sched_getaffinity), CALL(sched_getparam),
 	CALL(sched_getscheduler), CALL(sched_get_priority_max), CALL(sched_get_priority_min), CALL(getcpu), CALL(exit),
 	CALL(exit_group), CALL(restart_syscall), CALL(set_thread_area), CALL(get_thread_area),
