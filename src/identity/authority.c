@@ -124,7 +124,7 @@ static int make_anchor(EVP_PKEY *key, int64_t now_s, X509 **ret, struct buf *why
 
 static int make_cross(X509 *of, X509 *by, EVP_PKEY *key, int64_t now_s, int64_t until_s, X509 **ret, struct buf *why)
 {
-	return signing_make(&(struct signing){.kind = SIGNING_AUTHORITY, .subject = X509_get_subject_name(of),
+	return signing_make(&(struct signing){.kind = SIGNING_CROSS, .subject = X509_get_subject_name(of),
 	    .subject_key = X509_get0_pubkey(of), .issuer = by, .key = key, .from_s = now_s - AUTHORITY_SKEW_S, .until_s = until_s}, ret, why);
 }
 
@@ -329,7 +329,7 @@ int authority_renew(struct authority *a, const char *serial, const void *request
 		return refuse(why, -ENOENT, "this authority has issued no certificate %s", serial);
 	if (e->revoked_s)
 		return refuse(why, -EKEYREVOKED, "%s's certificate has been revoked", e->name);
-	if (e->until_s < now_s)
+	if (e->until_s <= now_s)
 		return refuse(why, -EKEYEXPIRED, "%s's certificate is over", e->name);
 	struct authority_grant g = {.roles = e->roles, .life_s = life_s};
 	char name[CERTIFICATE_NAME];
@@ -344,7 +344,7 @@ static int check_rotate(const struct authority *a, int64_t now_s, struct buf *wh
 {
 	if (a->torn)
 		return refuse(why, -ESTALE, "%s/%s: was not replaced whole", vault_path(a->vault), KEY);
-	if (trust_before_until(a->trust) < now_s)
+	if (trust_before_until(a->trust) <= now_s)
 		return 0;
 	return refuse(why, -EBUSY, "certificates of the key before this one still count, for %lld hours",
 	    (long long)(trust_before_until(a->trust) - now_s) / 3600 + 1);

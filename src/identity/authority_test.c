@@ -263,7 +263,7 @@ static void rotating_replaces_the_key_and_what_it_signed_still_counts(void **sta
 	good(authority_rotate(c.authority, now_s, &why));
 	assert_string_not_equal(trust_cluster(authority_trust(c.authority)), cluster);
 	for (int again = 0; again < 2; again++, reopen(&c)) {
-		good(trust_check(authority_trust(c.authority), old.certificate, TRUST_SERVER, now_s, &x, &why));
+		good(trust_check(authority_trust(c.authority), old.certificate, NULL, TRUST_SERVER, now_s, &x, &why));
 		assert_string_equal(x.cluster, cluster);
 		good(sign("alice", ROLE_USER, DAY, &y));
 		assert_string_equal(y.cluster, trust_cluster(authority_trust(c.authority)));
@@ -276,10 +276,10 @@ static void rotating_replaces_the_key_and_what_it_signed_still_counts(void **sta
 	assert_int_equal(trust_before_until(authority_trust(c.authority)), now_s + 90 * DAY);
 	said(authority_rotate(c.authority, now_s, &why), -EBUSY, "still count");
 	assert_int_equal(authority_revoke(c.authority, ID, now_s, &why), 1);
-	said(trust_check(authority_trust(c.authority), old.certificate, TRUST_SERVER, now_s, &x, &why), -EKEYREVOKED, "revoked");
+	said(trust_check(authority_trust(c.authority), old.certificate, NULL, TRUST_SERVER, now_s, &x, &why), -EKEYREVOKED, "revoked");
 	now_s += 91 * DAY;
 	good(authority_rotate(c.authority, now_s, &why));
-	said(trust_check(authority_trust(c.authority), old.certificate, TRUST_SERVER, now_s, &x, &why), -EKEYREJECTED, "");
+	said(trust_check(authority_trust(c.authority), old.certificate, NULL, TRUST_SERVER, now_s, &x, &why), -EKEYREJECTED, "");
 	free_person(&old);
 	buf_release(&key);
 	buf_release(&fresh);
@@ -306,7 +306,7 @@ static void a_rotation_that_is_cut_off_is_finished_or_never_was(void **state)
 		good(vault_write(c.vault, "authority.key.next", after[3].data, after[3].len, &why));
 		reopen(&c);
 		assert_int_equal(trust_before_until(authority_trust(c.authority)) != 0, steps > 0);
-		good(trust_check(authority_trust(c.authority), p.certificate, TRUST_SERVER, now_s, &x, &why));
+		good(trust_check(authority_trust(c.authority), p.certificate, NULL, TRUST_SERVER, now_s, &x, &why));
 		assert_non_null(issued_find(authority_issued(c.authority), x.serial));
 		good(sign("alice", ROLE_USER, DAY, NULL));
 		assert_true(list_number() >= 1u + (steps > 0));

@@ -38,7 +38,7 @@ struct certificate {
 	unsigned roles;
 	char cluster[CLUSTER_TEXT];
 	char serial[CERTIFICATE_SERIAL];
-	int64_t from_s, until_s;	/* wall clock; the second `until_s` still belongs to it */
+	int64_t from_s, until_s;	/* wall clock; at until_s it is over */
 	uint8_t key[FINGERPRINT_BYTES]; /* of its public key */
 };
 

@@ -140,7 +140,8 @@ static int trust_of_newcomer(const struct setting *s, STACK_OF(X509) *shown, str
 		uint8_t fingerprint[FINGERPRINT_BYTES];
 		X509 *x = sk_X509_value(shown, i);
 		EVP_PKEY *key = X509_get0_pubkey(x);
-		if (!key || key_fingerprint(key, fingerprint) || memcmp(fingerprint, s->fingerprint, sizeof fingerprint))
+		bool signs_itself = !X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x));
+		if (!signs_itself || !key || key_fingerprint(key, fingerprint) || memcmp(fingerprint, s->fingerprint, sizeof fingerprint))
 			continue;
 		struct buf pem = BUF_INIT;
 		int r = certificate_put_pem(&pem, &x, 1, why);
@@ -160,10 +161,11 @@ static int check_master(const struct certificate *c, struct buf *why)
 static int check_peer(SSL *ssl, const struct setting *s, X509_STORE_CTX *shown, struct buf *why)
 {
 	struct certificate c;
+	STACK_OF(X509) *all = X509_STORE_CTX_get0_untrusted(shown);
 	struct trust *t = s->belief ? belief_trust(s->belief) : NULL;
-	int r = t ? 0 : trust_of_newcomer(s, X509_STORE_CTX_get0_untrusted(shown), &t, why);
+	int r = t ? 0 : trust_of_newcomer(s, all, &t, why);
 	if (!r)
-		r = trust_check(t, X509_STORE_CTX_get0_cert(shown), s->dials ? TRUST_SERVER : TRUST_CLIENT,
+		r = trust_check(t, X509_STORE_CTX_get0_cert(shown), all, s->dials ? TRUST_SERVER : TRUST_CLIENT,
 		    s->belief ? belief_now(s->belief) : s->now_s(), &c, why);
 	if (!r && s->dials == PROTOCOL_JOIN)
 		r = check_master(&c, why);
@@ -242,17 +244,23 @@ static int settle(SSL_CTX *ctx, bool good, SSL_CTX **ret, struct buf *why)
 	return refuse(why, -ENOMEM, "TLS cannot be set up");
 }
 
-int context_new(enum context_kind kind, struct belief *b, X509 *certificate, EVP_PKEY *key, X509 *issuer, SSL_CTX **ret, struct buf *why)
+static bool show(SSL_CTX *ctx, const struct context_papers *p)
+{
+	return SSL_CTX_use_certificate(ctx, p->certificate) == 1 && SSL_CTX_use_PrivateKey(ctx, p->key) == 1 &&
+	    (!p->succession || SSL_CTX_add1_chain_cert(ctx, p->succession) == 1);
+}
+
+int context_new(enum context_kind kind, struct belief *b, const struct context_papers *papers, SSL_CTX **ret, struct buf *why)
 {
 	static const enum context_protocol dials[CONTEXTS] = {
 		[CONTEXT_DIAL_HMON] = PROTOCOL_HMON, [CONTEXT_DIAL_FRAMES] = PROTOCOL_FRAMES};
 	struct setting *s = calloc(1, sizeof *s);
 	if (!s)
 		return refuse(why, -ENOMEM, "TLS cannot be set up");
-	X509_up_ref(issuer);
-	*s = (struct setting){.belief = belief_ref(b), .issuer = issuer, .dials = dials[kind]};
+	X509_up_ref(papers->issuer);
+	*s = (struct setting){.belief = belief_ref(b), .issuer = papers->issuer, .dials = dials[kind]};
 	SSL_CTX *ctx = with_setting(s);
-	return settle(ctx, ctx && SSL_CTX_use_certificate(ctx, certificate) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1, ret, why);
+	return settle(ctx, ctx && show(ctx, papers), ret, why);
 }
 
 static int64_t wall_clock(void)

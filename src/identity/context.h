@@ -21,10 +21,15 @@ enum context_protocol {
 
 enum context_kind { CONTEXT_ACCEPT, CONTEXT_DIAL_HMON, CONTEXT_DIAL_FRAMES, CONTEXTS };
 
+struct context_papers {
+	X509 *certificate, *issuer, *succession;
+	EVP_PKEY *key;
+};
+
 /* Borrowed but for what they are made of; a context has its own references.
- * issuer: the authority's certificate that signed this one, shown to newcomers, who know nothing but its fingerprint. */
-int context_new(enum context_kind kind, struct belief *b, X509 *certificate, EVP_PKEY *key, X509 *issuer, SSL_CTX **ret,
-    struct buf *why);
+ * issuer: the authority's certificate that signed this one, shown to newcomers, who know nothing but its fingerprint; succession: as
+ * trust_succession(). */
+int context_new(enum context_kind kind, struct belief *b, const struct context_papers *papers, SSL_CTX **ret, struct buf *why);
 /* A newcomer's, who has a token: for vigia-join, and only to a master of the authority with this fingerprint. now_s NULL: the wall
  * clock. */
 int context_new_join(const uint8_t fingerprint[FINGERPRINT_BYTES], belief_clock_fn *now_s, SSL_CTX **ret, struct buf *why);

@@ -294,7 +294,7 @@ int issued_add(struct issued *d, const struct certificate *c, struct buf *why)
 
 static bool is_to_go(const struct issued_entry *e, const char *name, int64_t now_s)
 {
-	return !strcmp(e->name, name) && !e->revoked_s && e->until_s >= now_s;
+	return !strcmp(e->name, name) && !e->revoked_s && e->until_s > now_s;
 }
 
 int issued_revoke(struct issued *d, const char *name, int64_t now_s, struct buf *why)

@@ -68,7 +68,7 @@ static int write_certificate(const struct vault *v, X509 *x, struct buf *why)
 static int check_own(struct trust *t, X509 *x, const struct host_id *self, int64_t now_s, struct certificate *ret, struct buf *why)
 {
 	char id[HOST_ID_TEXT];
-	int r = trust_check(t, x, TRUST_SERVER, now_s, ret, why);
+	int r = trust_check(t, x, NULL, TRUST_SERVER, now_s, ret, why);
 	if (r || host_id_is(&ret->host, self))
 		return r;
 	host_id_format(self, id);
@@ -87,9 +87,11 @@ static void free_contexts(SSL_CTX *contexts[CONTEXTS])
 static int make_contexts(struct place *p, struct trust *t, X509 *x, EVP_PKEY *key, const struct certificate *own, struct buf *why)
 {
 	SSL_CTX *made[CONTEXTS] = {NULL}, *before[CONTEXTS];
+	struct context_papers papers = {.certificate = x, .key = key, .issuer = trust_issuer(t, own),
+		.succession = trust_succession(t, own, belief_now(p->belief))};
 	int r = 0;
 	for (int i = 0; i < CONTEXTS && !r; i++)
-		r = context_new((enum context_kind)i, p->belief, x, key, trust_issuer(t, own), &made[i], why);
+		r = context_new((enum context_kind)i, p->belief, &papers, &made[i], why);
 	if (r) {
 		free_contexts(made);
 		return r;

@@ -16,7 +16,9 @@ struct extension {
 };
 
 static const struct extension extensions[][EXTENSIONS_MAX] = {
-	[SIGNING_AUTHORITY] = {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
+	[SIGNING_AUTHORITY] = {{NID_basic_constraints, "critical,CA:TRUE,pathlen:1"},
+	    {NID_key_usage, "critical,keyCertSign,cRLSign"}, {NID_subject_key_identifier, "hash"}},
+	[SIGNING_CROSS] = {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
 	    {NID_key_usage, "critical,keyCertSign,cRLSign"}, {NID_subject_key_identifier, "hash"}},
 	[SIGNING_HOST] = {{NID_basic_constraints, "critical,CA:FALSE"}, {NID_key_usage, "critical,digitalSignature"},
 	    {NID_ext_key_usage, "clientAuth,serverAuth"}, {NID_subject_key_identifier, "hash"}},

@@ -6,7 +6,8 @@
 #include "identity/certificate.h"
 
 enum signing_kind {
-	SIGNING_AUTHORITY, /* signs hosts, others and revocation lists, and no authority below it */
+	SIGNING_AUTHORITY, /* itself: signs hosts, others, revocation lists, and its successor */
+	SIGNING_CROSS,	   /* one authority's key by another's: signs no further authority */
 	SIGNING_HOST,
 	SIGNING_OTHER,
 };

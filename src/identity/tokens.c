@@ -31,7 +31,7 @@ struct tokens {
 /* A clock that was put back gives nobody more time. */
 static bool counts(const struct entry *e, int64_t now_s)
 {
-	return now_s <= e->until_s && e->until_s <= now_s + TOKENS_LIFE_S;
+	return now_s < e->until_s && e->until_s <= now_s + TOKENS_LIFE_S;
 }
 
 size_t tokens_open_n(const struct tokens *t, int64_t now_s)

@@ -228,7 +228,7 @@ static int check_anchor_of(const struct trust *t, const struct certificate *c, i
 {
 	for (size_t i = 0; i < anchors_n(t); i++)
 		if (!strcmp(t->anchors[i].cluster, c->cluster))
-			return now_s <= t->anchors[i].until_s ? 0 :
+			return now_s < t->anchors[i].until_s ? 0 :
 			    refuse(why, -EKEYEXPIRED, "%s's certificate is of a key that the authority has replaced", c->name);
 	return refuse(why, -EKEYREJECTED, "%s is of another cluster", c->name);
 }
@@ -238,18 +238,18 @@ int trust_judge(struct trust *t, const struct certificate *c, int64_t now_s, str
 	int r = check_anchor_of(t, c, now_s, why);
 	if (!r)
 		r = check_list(t, c, why);
-	if (!r && now_s > c->until_s)
+	if (!r && now_s >= c->until_s)
 		r = refuse(why, -EKEYEXPIRED, "%s's certificate is over", c->name);
 	return r;
 }
 
-static int prepare(X509_STORE_CTX *ctx, struct trust *t, X509 *x, enum trust_use use, int64_t now_s)
+static int prepare(X509_STORE_CTX *ctx, struct trust *t, X509 *x, STACK_OF(X509) *shown, enum trust_use use, int64_t now_s)
 {
-	if (!ctx || X509_STORE_CTX_init(ctx, t->store, x, NULL) != 1 ||
+	if (!ctx || X509_STORE_CTX_init(ctx, t->store, x, shown) != 1 ||
 	    X509_STORE_CTX_set_default(ctx, use == TRUST_SERVER ? "ssl_server" : "ssl_client") != 1)
 		return -ENOMEM;
 	X509_VERIFY_PARAM *p = X509_STORE_CTX_get0_param(ctx);
-	X509_VERIFY_PARAM_set_depth(p, 0);
+	X509_VERIFY_PARAM_set_depth(p, 1);
 	X509_VERIFY_PARAM_set_flags(p, X509_V_FLAG_X509_STRICT | (now_s == TRUST_ANY_TIME ? X509_V_FLAG_NO_CHECK_TIME : 0));
 	if (now_s != TRUST_ANY_TIME)
 		X509_VERIFY_PARAM_set_time(p, now_s);
@@ -257,30 +257,49 @@ static int prepare(X509_STORE_CTX *ctx, struct trust *t, X509 *x, enum trust_use
 }
 
 /* The authority that it names in its subject is the one that signed it, or either would speak for the other. */
-static int check_chain(X509_STORE_CTX *ctx, const struct certificate *c, struct buf *why)
+static bool names_its_signer(const struct certificate *c, X509 *signer)
+{
+	uint8_t fingerprint[FINGERPRINT_BYTES];
+	char cluster[CLUSTER_TEXT];
+	if (!signer || key_fingerprint(X509_get0_pubkey(signer), fingerprint))
+		return false;
+	key_cluster(fingerprint, cluster);
+	return !strcmp(cluster, c->cluster);
+}
+
+/* A key that was replaced has no other successor. */
+static bool may_be_between(const struct trust *t, STACK_OF(X509) *chain)
+{
+	return sk_X509_num(chain) == 2 || X509_cmp(sk_X509_value(chain, 2), t->parts[NEWEST]) == 0;
+}
+
+static int check_chain(const struct trust *t, X509_STORE_CTX *ctx, const struct certificate *c, struct buf *why)
 {
 	if (X509_verify_cert(ctx) != 1) {
 		int e = X509_STORE_CTX_get_error(ctx);
 		return refuse(why, e == X509_V_ERR_CERT_HAS_EXPIRED ? -EKEYEXPIRED : -EKEYREJECTED, "%s: %s", c->name,
 		    X509_verify_cert_error_string(e));
 	}
-	X509 *authority = sk_X509_value(X509_STORE_CTX_get0_chain(ctx), 1);
-	if (!authority || !has_authority_s_name(authority, c->cluster))
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+	if (!may_be_between(t, chain))
+		return refuse(why, -EKEYREJECTED, "%s's authority is signed by a key that was replaced", c->name);
+	if (!names_its_signer(c, sk_X509_value(chain, 1)))
 		return refuse(why, -EKEYREJECTED, "%s names another cluster than the one that signed it", c->name);
 	return 0;
 }
 
-int trust_check(struct trust *t, X509 *x, enum trust_use use, int64_t now_s, struct certificate *ret, struct buf *why)
+int trust_check(struct trust *t, X509 *x, STACK_OF(X509) *shown, enum trust_use use, int64_t now_s, struct certificate *ret,
+    struct buf *why)
 {
 	struct certificate c;
 	int r = certificate_facts(x, &c, why);
 	if (r)
 		return r;
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-	r = prepare(ctx, t, x, use, now_s) ? no_memory(why) : check_chain(ctx, &c, why);
+	r = prepare(ctx, t, x, shown, use, now_s) ? no_memory(why) : check_chain(t, ctx, &c, why);
 	X509_STORE_CTX_free(ctx);
 	if (!r && now_s != TRUST_ANY_TIME)
-		r = trust_judge(t, &c, now_s, why);
+		r = trust_issuer(t, &c) ? trust_judge(t, &c, now_s, why) : check_list(t, &c, why);
 	if (!r)
 		*ret = c;
 	return r;
@@ -301,6 +320,11 @@ const char *trust_cluster(const struct trust *t)
 int64_t trust_before_until(const struct trust *t)
 {
 	return t->parts_n == PARTS ? t->anchors[BEFORE].until_s : 0;
+}
+
+X509 *trust_succession(struct trust *t, const struct certificate *c, int64_t now_s)
+{
+	return trust_before_until(t) > now_s && !strcmp(c->cluster, trust_cluster(t)) ? t->parts[NEWEST_BY_BEFORE] : NULL;
 }
 
 X509 *trust_issuer(struct trust *t, const struct certificate *c)

@@ -3,7 +3,8 @@
  *
  * The authority is known as a bundle (authority.pem): its self-signed certificate, and, after its key was replaced, three more: the one
  * before's, the new key signed by the old and the old by the new. The last says until when certificates of the old key count; the one
- * before it lets a host that believes the old believe the new. Chains have two links: authority, and its owner.
+ * before it lets a host that believes the old believe the new. Chains have two links: an authority, and its owner. Only to a host that
+ * has not heard of a new key yet is there one between, the new key signed by the old, which is shown in the handshake.
  *
  * A struct trust never changes: news make another one. Any thread may use one that it holds; it lives as long as somebody does.
  */
@@ -34,9 +35,10 @@ int trust_with_list(struct trust *t, const void *list, size_t n, struct trust **
  * signed it. */
 int trust_with_bundle(struct trust *t, const void *pem, size_t n, const void *list, size_t list_n, struct trust **ret, struct buf *why);
 
-/* Whose certificate is it, at that time? 0; -EKEYREJECTED: not signed by these, not yet valid, or not as certificates are here;
+/* Whose certificate is it, at that time? shown: what came with it, or NULL. 0; -EKEYREJECTED: not signed by these, not yet valid, or not as certificates are here;
  * -EKEYEXPIRED; -EKEYREVOKED. */
-int trust_check(struct trust *t, X509 *x, enum trust_use use, int64_t now_s, struct certificate *ret, struct buf *why);
+int trust_check(struct trust *t, X509 *x, STACK_OF(X509) *shown, enum trust_use use, int64_t now_s, struct certificate *ret,
+    struct buf *why);
 /* The same of somebody who was checked earlier, maybe with another trust: a connection that is open. */
 int trust_judge(struct trust *t, const struct certificate *c, int64_t now_s, struct buf *why);
 
@@ -45,6 +47,8 @@ X509 *trust_authority(struct trust *t);
 const char *trust_cluster(const struct trust *t);
 /* Until when certificates of the key before the newest count; 0: there is no such key. */
 int64_t trust_before_until(const struct trust *t);
+/* What who has a certificate of the newest key shows beside it, as long as that of the key before counts; NULL: nothing. */
+X509 *trust_succession(struct trust *t, const struct certificate *c, int64_t now_s);
 /* That which signed this certificate of ours, or NULL; borrowed. */
 X509 *trust_issuer(struct trust *t, const struct certificate *c);
 /* As text, borrowed, to be handed on. */
