@@ -239,7 +239,8 @@ static void a_line_that_is_cut_off_was_never_given_out(void **state)
 static void a_line_that_is_none_is_a_refusal(void **state)
 {
 	static const char *const wrong[] = {"rubbish\n", "\n", "revoked 40000000000000000000000000000000 1\n", "list 1 5\n", "list 05 5\n",
-		"issued 40000000000000000000000000000000 a node,user 1 2 3\n", "key xyz\n",
+		"issued 40000000000000000000000000000000 a node,user 1 2 3\n", "key xyz\n", "key 00ff\n",
+		"issued 40 a user 1 2\n",
 		"issued 40000000000000000000000000000000 a user 1 99999999999999999999\n"};
 	struct authority *a;
 	struct buf before = contents(c.vault, "issued");

@@ -170,6 +170,18 @@ static void third_parties_get_in_and_are_called_by_their_names(void **state)
 	free_person(&alice);
 }
 
+/* key_keep_from_dumps() counts on it. */
+static void a_connection_takes_no_more_of_the_secure_heap_than_was_said(void **state)
+{
+	size_t before = CRYPTO_secure_used();
+	struct pair *p = node_calls_master(CONTEXT_DIAL_FRAMES);
+	both_are_in(p);
+	assert_true(before > 0);
+	assert_true(CRYPTO_secure_used() - before <= 2 * KEY_CONNECTION);
+	part(p);
+	assert_int_equal(CRYPTO_secure_used(), before);
+}
+
 static void no_handshake_is_taken_up_again(void **state)
 {
 	struct person alice = fresh_person(&c, "alice", ROLE_USER, 12 * 3600);
@@ -502,6 +514,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(both_sides_know_each_other, begin, end),
 		cmocka_unit_test_setup_teardown(third_parties_get_in_and_are_called_by_their_names, begin, end),
+		cmocka_unit_test_setup_teardown(a_connection_takes_no_more_of_the_secure_heap_than_was_said, begin, end),
 		cmocka_unit_test_setup_teardown(no_handshake_is_taken_up_again, begin, end),
 		cmocka_unit_test_setup_teardown(no_certificate, begin, end),
 		cmocka_unit_test_setup_teardown(another_cluster_s_certificate, begin, end),
@@ -522,5 +535,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_newcomer_shows_its_token_to_no_node, begin, end),
 		cmocka_unit_test_setup_teardown(a_master_whose_certificate_is_of_the_key_before_lets_in_too, begin, end),
 	};
+	if (key_keep_from_dumps(100) < 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

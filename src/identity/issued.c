@@ -103,7 +103,7 @@ static void put_list(struct buf *to, uint64_t number, int64_t at)
 
 static bool take_key(struct issued *d, const char *line, struct buf *again)
 {
-	if (sscanf(line, "key %32[0-9a-f]", d->cluster) != 1)
+	if (sscanf(line, "key %32[0-9a-f]", d->cluster) != 1 || strlen(d->cluster) != CLUSTER_TEXT - 1)
 		return false;
 	put_key(again, d->cluster);
 	return true;
@@ -114,7 +114,7 @@ static bool take_issued(struct issued *d, const char *line, struct buf *again)
 	char roles[CERTIFICATE_ROLES];
 	struct issued_entry e = {0}, *to = room_for_one(d);
 	if (!to || !*d->cluster || sscanf(line, "issued %32[0-9a-f] %63s %63s %" SCNd64 " %" SCNd64, e.serial, e.name, roles, &e.from_s,
-	    &e.until_s) != 5 || certificate_roles_parse(roles, &e.roles))
+	    &e.until_s) != 5 || strlen(e.serial) != CERTIFICATE_SERIAL - 1 || certificate_roles_parse(roles, &e.roles))
 		return false;
 	strcpy(e.cluster, d->cluster);
 	put_issued(again, &e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Private keys: P-256, and nothing else.
  *
- * They lie in a file of mode 0600 (PKCS#8, PEM) and in memory that no core dump has: OpenSSL's secure heap, once
- * key_keep_from_dumps() was called. Nothing here prints one or gives one away.
+ * They lie in a file of mode 0600 (PKCS#8, PEM, in the one form that openssl genpkey writes, too) and in memory that no core dump has:
+ * OpenSSL's secure heap, once key_keep_from_dumps() was called. Nothing here prints one or gives one away.
  */
 #ifndef VIGIA_IDENTITY_KEY_H
 #define VIGIA_IDENTITY_KEY_H
@@ -15,12 +15,13 @@
 enum {
 	FINGERPRINT_BYTES = 32,
 	CLUSTER_TEXT = 33, /* the first 32 hexadecimal digits of a fingerprint, and the end */
-	KEY_FILE_MAX = 4096,
+	KEY_CONNECTION = 32,
 };
 
-/* Once in a process, before its first key, and before a sandbox forbids mlock(2) and madvise(2). 1: private keys are neither dumped nor
- * swapped; 0: not dumped, but swapped (RLIMIT_MEMLOCK); -ENOMEM: neither. */
-int key_keep_from_dumps(void);
+/* Once in a process, before its first key, and before a sandbox forbids mlock(2) and madvise(2). connections: as many TLS connections as
+ * there may be at once, since OpenSSL keeps a key of each in the same heap (KEY_CONNECTION bytes), and none begins when it is full.
+ * 1: private keys are neither dumped nor swapped; 0: not dumped, but maybe swapped (RLIMIT_MEMLOCK); -ENOMEM: neither. */
+int key_keep_from_dumps(size_t connections);
 
 int key_new(EVP_PKEY **ret, struct buf *why);
 /* -EBADMSG: it is no P-256 key. */

@@ -58,7 +58,7 @@ static bool take_line(struct tokens *t, const char *line, size_t n)
 	struct buf copy = BUF_INIT, again = BUF_INIT;
 	buf_put(&copy, line, n);
 	bool good = t->n < TOKENS_MAX && sscanf(buf_str(&copy), "%64[0-9a-f] %" SCNd64 " %63s", e.hash, &e.until_s, roles) == 3 &&
-	    !certificate_roles_parse(roles, &e.roles);
+	    strlen(e.hash) == SHA256_HEX_SIZE - 1 && !certificate_roles_parse(roles, &e.roles);
 	if (good) {
 		put(&again, &e);
 		good = again.len == n && !memcmp(again.data, line, n);
