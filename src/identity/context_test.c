@@ -3,6 +3,7 @@
 #include "identity/fixture_test.h"
 
 #include <openssl/err.h>
+#include <pthread.h>
 
 static struct cluster c;
 static struct host master, node;
@@ -201,6 +202,44 @@ static void no_handshake_is_taken_up_again(void **state)
 	free_person(&alice);
 }
 
+static void take_list(struct host *h)
+{
+	struct buf list = list_of(&c);
+	assert_int_equal(place_take_list(h->place, list.data, list.len, &why), 1);
+	buf_release(&list);
+}
+
+/* On threads of their own, while news come. */
+enum { THREADS = 3, EACH = 20 };
+
+static void *shakes_hands(void *data)
+{
+	int *got_in = data;
+	for (int i = 0; i < EACH; i++) {
+		struct pair *p = node_calls_master(i % 2 ? CONTEXT_DIAL_FRAMES : CONTEXT_DIAL_HMON);
+		*got_in += p->dialled == 1 && p->accepted == 1;
+		part(p);
+	}
+	return NULL;
+}
+
+static void handshakes_may_run_beside_each_other_and_beside_news(void **state)
+{
+	pthread_t threads[THREADS];
+	int got_in[THREADS] = {0};
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, shakes_hands, &got_in[i]), 0);
+	for (int i = 0; i < EACH; i++) {
+		good(authority_renew_list(c.authority, now_s, &why));
+		take_list(&master);
+		take_list(&node);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(got_in[i], EACH);
+	}
+}
+
 /* --- who does not --- */
 
 static void no_certificate(void **state)
@@ -241,13 +280,6 @@ static void not_yet_valid(void **state)
 	now_s -= AUTHORITY_SKEW_S + 1;
 	master_refuses(calls_master(&alice), "alice: certificate is not yet valid", SSL_AD_BAD_CERTIFICATE);
 	free_person(&alice);
-}
-
-static void take_list(struct host *h)
-{
-	struct buf list = list_of(&c);
-	assert_int_equal(place_take_list(h->place, list.data, list.len, &why), 1);
-	buf_release(&list);
 }
 
 /* Also with a context that was made before the list came. */
@@ -394,8 +426,8 @@ static void a_host_that_slept_through_it_gets_in_and_hears_of_it(void **state)
 	node_gets_in();
 }
 
-/* A key that was replaced was perhaps stolen: it makes no other successor. */
-static void the_key_before_has_no_second_successor(void **state)
+/* Who has stolen the authority's files. */
+static struct cluster fresh_thief(void)
 {
 	struct cluster thief = {.vault = fresh_vault("thief")};
 	static const char *const files[] = {"authority.key", "authority.pem", "issued", "revoked.crl"};
@@ -405,6 +437,29 @@ static void the_key_before_has_no_second_successor(void **state)
 		buf_release(&b);
 	}
 	good(authority_open(&thief.authority, thief.vault, now_s, &why));
+	return thief;
+}
+
+/* Whatever it says of its own life. */
+static void what_the_key_before_signs_is_over_with_it(void **state)
+{
+	struct cluster thief = fresh_thief();
+	struct person mallory = fresh_person(&thief, "alice", ROLE_OPERATOR, 1000 * DAY);
+	good(authority_rotate(c.authority, now_s, &why));
+	take_authority(&master, 1);
+	struct pair *p = calls_master(&mallory);
+	both_are_in(p); /* nobody can tell it from those of honest days, so it can be revoked */
+	part(p);
+	now_s += AUTHORITY_HOST_LIFE_S;
+	master_refuses(calls_master(&mallory), "of a key that the authority has replaced", SSL_AD_CERTIFICATE_EXPIRED);
+	free_person(&mallory);
+	close_cluster(&thief);
+}
+
+/* A key that was replaced was perhaps stolen: it makes no other successor. */
+static void the_key_before_has_no_second_successor(void **state)
+{
+	struct cluster thief = fresh_thief();
 	good(authority_rotate(thief.authority, now_s, &why));
 	good(authority_rotate(c.authority, now_s, &why));
 	struct person mallory = fresh_person(&thief, "alice", ROLE_OPERATOR, DAY);
@@ -516,6 +571,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(third_parties_get_in_and_are_called_by_their_names, begin, end),
 		cmocka_unit_test_setup_teardown(a_connection_takes_no_more_of_the_secure_heap_than_was_said, begin, end),
 		cmocka_unit_test_setup_teardown(no_handshake_is_taken_up_again, begin, end),
+		cmocka_unit_test_setup_teardown(handshakes_may_run_beside_each_other_and_beside_news, begin, end),
 		cmocka_unit_test_setup_teardown(no_certificate, begin, end),
 		cmocka_unit_test_setup_teardown(another_cluster_s_certificate, begin, end),
 		cmocka_unit_test_setup_teardown(over, begin, end),
@@ -528,6 +584,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(plain_text, begin, end),
 		cmocka_unit_test_setup_teardown(everybody_gets_in_while_the_authority_s_key_is_replaced, begin, end),
 		cmocka_unit_test_setup_teardown(a_host_that_slept_through_it_gets_in_and_hears_of_it, begin, end),
+		cmocka_unit_test_setup_teardown(what_the_key_before_signs_is_over_with_it, begin, end),
 		cmocka_unit_test_setup_teardown(the_key_before_has_no_second_successor, begin, end),
 		cmocka_unit_test_setup_teardown(a_newcomer_gets_in_while_it_is_let, begin, end),
 		cmocka_unit_test_setup_teardown(a_newcomer_believes_only_the_token_s_authority, begin, end),

@@ -6,7 +6,7 @@
 
 #include "base/base64.h"
 
-enum { MASK = 0x5a, KEY_BYTES = 32, TEXT_BYTES = 28, PIECE = 1 << 16 };
+enum { MASK = 0x5a, KEY_BYTES = 32, TEXT_BYTES = 28, PIECE = 1 << 16, CONNECTIONS = 5000 };
 
 /* The private number in both byte orders, and base64 from the middle of its file, each byte changed so that these are no find. */
 struct wanted {
@@ -158,6 +158,62 @@ static void a_key_is_read_only_on_its_curve(void **state)
 	vault_close(v);
 }
 
+/* A file whose private number is one key's and whose public point another's. */
+static void halves_that_do_not_belong_together_are_no_key(void **state)
+{
+	enum { FIRST = 28, CUT = 36 + 32 + 5 };
+	struct vault *v = fresh_vault("cluster");
+	uint8_t bytes[2][BASE64_BYTES(184)];
+	struct buf mixed = BUF_INIT, text = BUF_INIT;
+	for (int i = 0; i < 2; i++) {
+		EVP_PKEY *key;
+		char digits[184];
+		size_t n;
+		good(key_new(&key, &why));
+		good(key_save(v, "a.key", key, &why));
+		struct buf file = contents(v, "a.key");
+		for (int k = 0; k < 184; k++)
+			digits[k] = file.data[FIRST + k + k / 64];
+		good(base64_decode(digits, sizeof digits, bytes[i], &n));
+		buf_release(&file);
+		EVP_PKEY_free(key);
+	}
+	buf_put(&mixed, bytes[0], CUT);
+	buf_put(&mixed, bytes[1] + CUT, sizeof bytes[1] - CUT);
+	for (int again = 0; again < 2; again++) {
+		struct buf line = BUF_INIT;
+		EVP_PKEY *read;
+		base64_put(&line, again ? (const char *)bytes[1] : mixed.data, mixed.len);
+		buf_clear(&text);
+		buf_putf(&text, "-----BEGIN PRIVATE KEY-----\n%.64s\n%.64s\n%.56s\n-----END PRIVATE KEY-----\n", buf_str(&line),
+		    buf_str(&line) + 64, buf_str(&line) + 128);
+		good(vault_write(v, "a.key", text.data, text.len, &why));
+		if (again) {
+			good(key_load(v, "a.key", &read, &why));
+			EVP_PKEY_free(read);
+		} else {
+			said(key_load(v, "a.key", &read, &why), -EBADMSG, "a.key: is no private key");
+		}
+		buf_release(&line);
+	}
+	buf_release(&mixed);
+	buf_release(&text);
+	vault_close(v);
+}
+
+/* Keys of as many connections as were announced, and a host's own. */
+static void there_is_room_for_all_connections(void **state)
+{
+	void *of_one[CONNECTIONS];
+	EVP_PKEY *key;
+	for (int i = 0; i < CONNECTIONS; i++)
+		assert_non_null(of_one[i] = OPENSSL_secure_malloc(KEY_CONNECTION));
+	good(key_new(&key, &why));
+	EVP_PKEY_free(key);
+	for (int i = 0; i < CONNECTIONS; i++)
+		OPENSSL_secure_free(of_one[i]);
+}
+
 static void the_key_that_waits_takes_its_place_with_its_certificate(void **state)
 {
 	EVP_PKEY *old, *next, *third, *read;
@@ -190,9 +246,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_dump_has_the_authority_s_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_dump_has_a_host_s_key_that_spoke_tls, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_key_is_read_only_on_its_curve, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(halves_that_do_not_belong_together_are_no_key, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(there_is_room_for_all_connections, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_key_that_waits_takes_its_place_with_its_certificate, set_up, tear_down),
 	};
-	if (key_keep_from_dumps(0) < 0)
+	if (key_keep_from_dumps(CONNECTIONS) < 0)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
