@@ -29,7 +29,8 @@ struct place_papers {
 	const uint8_t *fingerprint; /* the token's: the authority has this key; NULL: any (on the authority's own host) */
 };
 
-/* What a newcomer was given; place_open() is next. -EEXIST: this host is in a cluster already. */
+/* What a newcomer was given; place_open() is next, and then place_judge() of the master that gave it: only now is there a list to find
+ * him in. -EEXIST: this host is in a cluster already. */
 int place_join(struct vault *v, const struct host_id *self, const struct place_papers *papers, int64_t now_s, struct buf *why);
 /* All of it is gone. -EBUSY: the cluster's authority is here. */
 int place_leave(struct vault *v, struct buf *why);

@@ -208,7 +208,8 @@ static int check_successor(const struct trust *t, struct trust *news, struct buf
 	return r ? r : refuse(why, -EKEYREJECTED, "the revocation list is older than the one that is there");
 }
 
-int trust_with_bundle(struct trust *t, const void *pem, size_t n, const void *list, size_t list_n, struct trust **ret, struct buf *why)
+int trust_with_bundle(struct trust *t, const void *pem, size_t n, const void *list, size_t list_n, struct trust **ret,
+    struct buf *why)
 {
 	struct trust *news;
 	int r = list ? trust_new(&news, pem, n, list, list_n, why) : refuse(why, -EBADMSG, "an authority comes with its revocation list");

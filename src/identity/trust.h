@@ -3,8 +3,8 @@
  *
  * The authority is known as a bundle (authority.pem): its self-signed certificate, and, after its key was replaced, three more: the one
  * before's, the new key signed by the old and the old by the new. The last says until when certificates of the old key count; the one
- * before it lets a host that believes the old believe the new. Chains have two links: an authority, and its owner. Only to a host that
- * has not heard of a new key yet is there one between, the new key signed by the old, which is shown in the handshake.
+ * before it lets a host that believes the old believe the new. Chains have two links: an authority, and the certificate. Only a host
+ * that has not heard of a new key yet takes one between, the new key signed by the old, which is shown in the handshake.
  *
  * A struct trust never changes: news make another one. Any thread may use one that it holds; it lives as long as somebody does.
  */
@@ -33,7 +33,8 @@ void trust_unref(struct trust *t); /* NULL: nothing */
 int trust_with_list(struct trust *t, const void *list, size_t n, struct trust **ret, struct buf *why);
 /* The bundle and list after the key was replaced. 1: *ret; 0: it is the authority already believed; -EKEYREJECTED: that one has not
  * signed it. */
-int trust_with_bundle(struct trust *t, const void *pem, size_t n, const void *list, size_t list_n, struct trust **ret, struct buf *why);
+int trust_with_bundle(struct trust *t, const void *pem, size_t n, const void *list, size_t list_n, struct trust **ret,
+    struct buf *why);
 
 /* Whose certificate is it, at that time? shown: what came with it, or NULL. 0; -EKEYREJECTED: not signed by these, not yet valid, or not as certificates are here;
  * -EKEYEXPIRED; -EKEYREVOKED. */

@@ -64,7 +64,8 @@ static void a_secret_has_just_mode_0600(void **state)
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		assert_int_equal(chmod(path_of("cluster/a.key"), wrong[i]), 0);
 		said(read_secret("a.key"), -EPERM, "cluster/a.key: has mode ");
-		said(vault_append(v, "a.key", "x", 1, &why), -EPERM, "and must have 0600");
+		if (wrong[i] & 0200)
+			said(vault_append(v, "a.key", "x", 1, &why), -EPERM, "and must have 0600");
 	}
 }
 
