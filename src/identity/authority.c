@@ -274,7 +274,7 @@ static int64_t until(const struct authority *a, int64_t now_s, int64_t life_s)
 static int make(struct authority *a, EVP_PKEY *key, const struct authority_grant *g, int64_t now_s, X509 **ret, struct buf *why)
 {
 	X509_NAME *name = signing_name(g->name, g->roles, trust_cluster(a->trust));
-	int r = signing_make(&(struct signing){.kind = g->roles & ROLES_HOST ? SIGNING_HOST : SIGNING_OTHER, .subject = name,
+	int r = signing_make(&(struct signing){.kind = g->roles & CERTIFIED_HOST ? SIGNING_HOST : SIGNING_OTHER, .subject = name,
 	    .subject_key = key, .issuer = trust_authority(a->trust), .key = a->key, .from_s = now_s - AUTHORITY_SKEW_S,
 	    .until_s = until(a, now_s, g->life_s)}, ret, why);
 	X509_NAME_free(name);

@@ -95,51 +95,51 @@ static void another_s_key_is_refused(void **state)
 static void it_signs_what_was_granted_and_nothing_of_the_request_s(void **state)
 {
 	struct certificate x;
-	good(sign(ID, ROLE_NODE | ROLE_MASTER, 90 * DAY, &x));
+	good(sign(ID, CERTIFIED_NODE | CERTIFIED_MASTER, 90 * DAY, &x));
 	assert_string_equal(x.name, ID);
 	assert_int_equal(x.host.bytes[0], 1);
-	assert_int_equal(x.roles, ROLE_NODE | ROLE_MASTER);
+	assert_int_equal(x.roles, CERTIFIED_NODE | CERTIFIED_MASTER);
 	assert_string_equal(x.cluster, trust_cluster(authority_trust(c.authority)));
 	assert_int_equal(x.until_s, now_s + 90 * DAY);
 	assert_int_equal(x.from_s, now_s - AUTHORITY_SKEW_S);
-	good(sign("alice@site", ROLE_USER | ROLE_OPERATOR, 12 * 3600, &x));
+	good(sign("alice@site", CERTIFIED_USER | CERTIFIED_OPERATOR, 12 * 3600, &x));
 	assert_true(host_id_is_none(&x.host));
-	good(sign("late", ROLE_READER, AUTHORITY_LIFE_S, &x));
+	good(sign("late", CERTIFIED_READER, AUTHORITY_LIFE_S, &x));
 	now_s += DAY;
-	good(sign("later", ROLE_READER, AUTHORITY_LIFE_S, &x));
+	good(sign("later", CERTIFIED_READER, AUTHORITY_LIFE_S, &x));
 	assert_int_equal(x.until_s, now_s - DAY + AUTHORITY_LIFE_S); /* no longer than the authority's own */
 }
 
 static void what_cannot_be_granted_is_not(void **state)
 {
 	static const char long_name[65] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-	said(sign(ID, ROLE_READER, DAY, NULL), -EINVAL, "is a host");
-	said(sign(ID, ROLE_NODE | ROLE_OPERATOR, DAY, NULL), -EINVAL, "is a host");
-	said(sign("alice", ROLE_NODE, DAY, NULL), -EINVAL, "is no host's id");
-	said(sign("alice", ROLE_USER | ROLE_MASTER, DAY, NULL), -EINVAL, "is no host's id");
+	said(sign(ID, CERTIFIED_READER, DAY, NULL), -EINVAL, "is a host");
+	said(sign(ID, CERTIFIED_NODE | CERTIFIED_OPERATOR, DAY, NULL), -EINVAL, "is a host");
+	said(sign("alice", CERTIFIED_NODE, DAY, NULL), -EINVAL, "is no host's id");
+	said(sign("alice", CERTIFIED_USER | CERTIFIED_MASTER, DAY, NULL), -EINVAL, "is no host's id");
 	said(sign("alice", 0, DAY, NULL), -EINVAL, "no role");
 	said(sign("alice", 64, DAY, NULL), -EINVAL, "no role");
-	said(sign("Alice", ROLE_USER, DAY, NULL), -EINVAL, "a name is");
-	said(sign("a b", ROLE_USER, DAY, NULL), -EINVAL, "a name is");
-	said(sign("", ROLE_USER, DAY, NULL), -EINVAL, "a name is");
-	said(sign(long_name, ROLE_USER, DAY, NULL), -EINVAL, "a name is");
-	said(sign("00000000000000000000000000000000", ROLE_NODE, DAY, NULL), -EINVAL, "nobody's id");
-	said(sign("alice", ROLE_USER, 0, NULL), -EINVAL, "lives for");
-	said(sign("alice", ROLE_USER, AUTHORITY_LIFE_S + 1, NULL), -EINVAL, "lives for");
+	said(sign("Alice", CERTIFIED_USER, DAY, NULL), -EINVAL, "a name is");
+	said(sign("a b", CERTIFIED_USER, DAY, NULL), -EINVAL, "a name is");
+	said(sign("", CERTIFIED_USER, DAY, NULL), -EINVAL, "a name is");
+	said(sign(long_name, CERTIFIED_USER, DAY, NULL), -EINVAL, "a name is");
+	said(sign("00000000000000000000000000000000", CERTIFIED_NODE, DAY, NULL), -EINVAL, "nobody's id");
+	said(sign("alice", CERTIFIED_USER, 0, NULL), -EINVAL, "lives for");
+	said(sign("alice", CERTIFIED_USER, AUTHORITY_LIFE_S + 1, NULL), -EINVAL, "lives for");
 	assert_null(issued_get(authority_issued(c.authority), 0));
 }
 
 static void what_it_has_issued_is_known_after_a_restart(void **state)
 {
 	struct certificate x;
-	good(sign(ID, ROLE_NODE, 90 * DAY, &x));
-	good(sign("alice", ROLE_USER, DAY, NULL));
+	good(sign(ID, CERTIFIED_NODE, 90 * DAY, &x));
+	good(sign("alice", CERTIFIED_USER, DAY, NULL));
 	assert_int_equal(authority_revoke(c.authority, "alice", now_s, &why), 1);
 	reopen(&c);
 	const struct issued_entry *e = issued_find(authority_issued(c.authority), x.serial);
 	assert_non_null(e);
 	assert_string_equal(e->name, ID);
-	assert_int_equal(e->roles, ROLE_NODE);
+	assert_int_equal(e->roles, CERTIFIED_NODE);
 	assert_int_equal(e->revoked_s, 0);
 	assert_int_equal(issued_get(authority_issued(c.authority), 1)->revoked_s, now_s);
 	assert_null(issued_get(authority_issued(c.authority), 2));
@@ -148,9 +148,9 @@ static void what_it_has_issued_is_known_after_a_restart(void **state)
 static void revoking_takes_back_all_of_a_name_and_numbers_go_up(void **state)
 {
 	struct certificate first, second, other;
-	good(sign(ID, ROLE_NODE, 90 * DAY, &first));
-	good(sign(ID, ROLE_NODE, 90 * DAY, &second));
-	good(sign("alice", ROLE_USER, 90 * DAY, &other));
+	good(sign(ID, CERTIFIED_NODE, 90 * DAY, &first));
+	good(sign(ID, CERTIFIED_NODE, 90 * DAY, &second));
+	good(sign("alice", CERTIFIED_USER, 90 * DAY, &other));
 	assert_int_equal(list_number(), 1);
 	assert_int_equal(authority_revoke(c.authority, ID, now_s, &why), 2);
 	assert_int_equal(list_number(), 2);
@@ -164,14 +164,14 @@ static void revoking_takes_back_all_of_a_name_and_numbers_go_up(void **state)
 	assert_int_equal(list_number(), 3);
 	assert_int_equal(trust_list(authority_trust(c.authority))->from_s, now_s + DAY);
 	/* Who comes back gets another one, and is not revoked. */
-	good(sign(ID, ROLE_NODE, 90 * DAY, &first));
+	good(sign(ID, CERTIFIED_NODE, 90 * DAY, &first));
 	assert_false(is_revoked(&first));
 }
 
 static void a_list_that_was_lost_comes_again_with_a_higher_number(void **state)
 {
 	struct certificate x;
-	good(sign("alice", ROLE_USER, DAY, &x));
+	good(sign("alice", CERTIFIED_USER, DAY, &x));
 	assert_int_equal(authority_revoke(c.authority, "alice", now_s, &why), 1);
 	good(vault_remove(c.vault, "revoked.crl", &why));
 	reopen(&c);
@@ -190,12 +190,12 @@ static void renewing_gives_the_same_again(void **state)
 {
 	struct certificate x, again;
 	struct buf q = request(), der = BUF_INIT;
-	good(sign(ID, ROLE_NODE, 90 * DAY, &x));
+	good(sign(ID, CERTIFIED_NODE, 90 * DAY, &x));
 	now_s += 61 * DAY;
 	assert_true(certificate_renew_s(&x) <= now_s);
 	good(authority_renew(c.authority, x.serial, q.data, q.len, 90 * DAY, now_s, &der, &again, &why));
 	assert_string_equal(again.name, ID);
-	assert_int_equal(again.roles, ROLE_NODE);
+	assert_int_equal(again.roles, CERTIFIED_NODE);
 	assert_int_equal(again.until_s, now_s + 90 * DAY);
 	assert_string_not_equal(again.serial, x.serial);
 	said(authority_renew(c.authority, "40", q.data, q.len, DAY, now_s, &der, NULL, &why), -ENOENT, "issued no certificate 40");
@@ -210,8 +210,8 @@ static void renewing_gives_the_same_again(void **state)
 static void what_is_long_over_is_forgotten(void **state)
 {
 	struct certificate x;
-	good(sign("alice", ROLE_USER, DAY, &x));
-	good(sign("bob", ROLE_USER, 90 * DAY, NULL));
+	good(sign("alice", CERTIFIED_USER, DAY, &x));
+	good(sign("bob", CERTIFIED_USER, 90 * DAY, NULL));
 	assert_int_equal(authority_revoke(c.authority, "alice", now_s, &why), 1);
 	now_s += DAY + ISSUED_KEPT_S + 1;
 	reopen(&c);
@@ -227,11 +227,11 @@ static void what_is_long_over_is_forgotten(void **state)
 
 static void a_line_that_is_cut_off_was_never_given_out(void **state)
 {
-	good(sign("alice", ROLE_USER, DAY, NULL));
+	good(sign("alice", CERTIFIED_USER, DAY, NULL));
 	good(vault_append(c.vault, "issued", "issued 4000", 11, &why));
 	reopen(&c);
 	assert_string_equal(issued_get(authority_issued(c.authority), 0)->name, "alice");
-	good(sign("bob", ROLE_USER, DAY, NULL));
+	good(sign("bob", CERTIFIED_USER, DAY, NULL));
 	reopen(&c);
 	assert_string_equal(issued_get(authority_issued(c.authority), 1)->name, "bob");
 }
@@ -258,7 +258,7 @@ static void rotating_replaces_the_key_and_what_it_signed_still_counts(void **sta
 {
 	struct certificate x, y;
 	char cluster[CLUSTER_TEXT];
-	struct person old = fresh_person(&c, ID, ROLE_NODE, 90 * DAY);
+	struct person old = fresh_person(&c, ID, CERTIFIED_NODE, 90 * DAY);
 	struct buf key = contents(c.vault, "authority.key");
 	strcpy(cluster, trust_cluster(authority_trust(c.authority)));
 	good(authority_rotate(c.authority, now_s, &why));
@@ -266,7 +266,7 @@ static void rotating_replaces_the_key_and_what_it_signed_still_counts(void **sta
 	for (int again = 0; again < 2; again++, reopen(&c)) {
 		good(trust_check(authority_trust(c.authority), old.certificate, NULL, TRUST_SERVER, now_s, &x, &why));
 		assert_string_equal(x.cluster, cluster);
-		good(sign("alice", ROLE_USER, DAY, &y));
+		good(sign("alice", CERTIFIED_USER, DAY, &y));
 		assert_string_equal(y.cluster, trust_cluster(authority_trust(c.authority)));
 	}
 	/* The old key is gone. */
@@ -291,7 +291,7 @@ static void rotating_replaces_the_key_and_what_it_signed_still_counts(void **sta
 static void a_rotation_that_is_cut_off_is_finished_or_never_was(void **state)
 {
 	static const char *const names[] = {"authority.pem", "issued", "revoked.crl", "authority.key"};
-	struct person p = fresh_person(&c, ID, ROLE_NODE, 90 * DAY);
+	struct person p = fresh_person(&c, ID, CERTIFIED_NODE, 90 * DAY);
 	struct certificate x;
 	struct buf before[4], after[4];
 	for (int i = 0; i < 4; i++)
@@ -309,7 +309,7 @@ static void a_rotation_that_is_cut_off_is_finished_or_never_was(void **state)
 		assert_int_equal(trust_before_until(authority_trust(c.authority)) != 0, steps > 0);
 		good(trust_check(authority_trust(c.authority), p.certificate, NULL, TRUST_SERVER, now_s, &x, &why));
 		assert_non_null(issued_find(authority_issued(c.authority), x.serial));
-		good(sign("alice", ROLE_USER, DAY, NULL));
+		good(sign("alice", CERTIFIED_USER, DAY, NULL));
 		assert_true(list_number() >= 1u + (steps > 0));
 	}
 	for (int i = 0; i < 4; i++)
@@ -323,12 +323,12 @@ static void a_rotation_that_fails_leaves_nothing_that_signs(void **state)
 	assert_int_equal(unlink(path_of("cluster/revoked.crl")), 0);
 	assert_int_equal(mkdir(path_of("cluster/revoked.crl"), 0700), 0); /* nothing can be renamed to it */
 	said(authority_rotate(c.authority, now_s, &why), -EISDIR, "cluster/revoked.crl");
-	said(sign("alice", ROLE_USER, DAY, NULL), -ESTALE, "was not replaced whole");
+	said(sign("alice", CERTIFIED_USER, DAY, NULL), -ESTALE, "was not replaced whole");
 	said(authority_rotate(c.authority, now_s, &why), -ESTALE, "was not replaced whole");
 	said(authority_renew_list(c.authority, now_s, &why), -ESTALE, "was not replaced whole");
 	assert_int_equal(rmdir(path_of("cluster/revoked.crl")), 0);
 	reopen(&c);
-	good(sign("alice", ROLE_USER, DAY, NULL));
+	good(sign("alice", CERTIFIED_USER, DAY, NULL));
 	assert_true(trust_before_until(authority_trust(c.authority)) > 0);
 }
 

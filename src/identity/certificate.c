@@ -61,9 +61,9 @@ int certificate_check_name(const char *name, unsigned roles, struct host_id *ret
 		return refuse(why, -EINVAL, "a name is 1 to 63 of a-z 0-9 . @ -");
 	if (is_host && host_id_is_none(&host))
 		return refuse(why, -EINVAL, "%s is nobody's id", name);
-	if (!roles || roles & ~(unsigned)ROLES_ALL)
+	if (!roles || roles & ~(unsigned)CERTIFIED_ALL)
 		return refuse(why, -EINVAL, "%s has no role", name);
-	if (roles & ~(unsigned)(is_host ? ROLES_HOST : ROLES_ALL & ~ROLES_HOST))
+	if (roles & ~(unsigned)(is_host ? CERTIFIED_HOST : CERTIFIED_ALL & ~CERTIFIED_HOST))
 		return refuse(why, -EINVAL, is_host ? "%s is a host, and can only be node or master" :
 		    "%s is no host's id, and can be neither node nor master", name);
 	if (ret_host)
@@ -221,7 +221,7 @@ static int check_use(const struct certificate *c, X509 *x, struct buf *why)
 {
 	enum { NEVER = EXFLAG_CA | EXFLAG_INVALID | EXFLAG_CRITICAL | EXFLAG_PROXY | EXFLAG_SS };
 	uint32_t flags = X509_get_extension_flags(x);
-	uint32_t use = c->roles & ROLES_HOST ? XKU_SSL_CLIENT | XKU_SSL_SERVER : XKU_SSL_CLIENT;
+	uint32_t use = c->roles & CERTIFIED_HOST ? XKU_SSL_CLIENT | XKU_SSL_SERVER : XKU_SSL_CLIENT;
 	if (X509_get_version(x) != X509_VERSION_3 || X509_get_signature_nid(x) != NID_ecdsa_with_SHA256)
 		return refuse(why, -EKEYREJECTED, "the certificate is not X.509 version 3 with ecdsa-with-SHA256");
 	if (flags & NEVER || !(flags & EXFLAG_BCONS))

@@ -223,7 +223,7 @@ static X509 *forge(breaking *how, const EVP_MD *digest)
 {
 	EVP_PKEY *key;
 	X509 *x, *authority = trust_authority(authority_trust(c.authority));
-	X509_NAME *name = signing_name("alice", ROLE_USER, trust_cluster(authority_trust(c.authority)));
+	X509_NAME *name = signing_name("alice", CERTIFIED_USER, trust_cluster(authority_trust(c.authority)));
 	good(key_new(&key, &why));
 	good(signing_make(&(struct signing){.kind = SIGNING_OTHER, .subject = name, .subject_key = key, .issuer = authority,
 	    .key = authority_key, .from_s = now_s - 1, .until_s = now_s + DAY}, &x, &why));
@@ -321,7 +321,7 @@ static X509 *sign_by(const struct person *signer, struct cluster *named, enum si
 {
 	X509 *x;
 	X509_NAME *name = kind == SIGNING_CROSS ? signing_authority_name(trust_cluster(authority_trust(named->authority))) :
-	    signing_name("alice", ROLE_OPERATOR, trust_cluster(authority_trust(named->authority)));
+	    signing_name("alice", CERTIFIED_OPERATOR, trust_cluster(authority_trust(named->authority)));
 	good(signing_make(&(struct signing){.kind = kind, .subject = name, .subject_key = key, .issuer = signer->certificate,
 	    .key = signer->key, .from_s = now_s - 1, .until_s = now_s + DAY}, &x, &why));
 	X509_NAME_free(name);
@@ -331,7 +331,7 @@ static X509 *sign_by(const struct person *signer, struct cluster *named, enum si
 static void no_role_can_sign(void **state)
 {
 	struct certificate facts;
-	struct person hosts = fresh_person(&c, ID, ROLE_NODE | ROLE_MASTER, 90 * DAY), alice = fresh_person(&c, "alice", ROLE_USER, DAY);
+	struct person hosts = fresh_person(&c, ID, CERTIFIED_NODE | CERTIFIED_MASTER, 90 * DAY), alice = fresh_person(&c, "alice", CERTIFIED_USER, DAY);
 	STACK_OF(X509) *shown = sk_X509_new_null();
 	X509 *x = sign_by(&hosts, &c, SIGNING_OTHER, alice.key);
 	said(check(x, NULL, &facts), -EKEYREJECTED, "unable to get local issuer certificate");
@@ -358,7 +358,7 @@ static void another_authority_with_our_name_is_another(void **state)
 {
 	struct certificate facts;
 	struct cluster other = fresh_cluster("other");
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, DAY), fake = {0};
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, DAY), fake = {0};
 	X509_NAME *name = signing_authority_name(trust_cluster(authority_trust(c.authority)));
 	good(key_load(other.vault, "authority.key", &fake.key, &why));
 	good(signing_make(&(struct signing){.kind = SIGNING_AUTHORITY, .subject = name, .subject_key = fake.key, .key = fake.key,
@@ -388,7 +388,7 @@ static void roles_have_one_text(void **state)
 		"node,master,monitor,reader,operator,user,node,master,monitor,reader,operator,user"};
 	char text[CERTIFICATE_ROLES];
 	unsigned roles;
-	for (unsigned i = 1; i <= ROLES_ALL; i++) {
+	for (unsigned i = 1; i <= CERTIFIED_ALL; i++) {
 		certificate_roles_format(i, text);
 		assert_int_equal(certificate_roles_parse(text, &roles), 0);
 		assert_int_equal(roles, i);

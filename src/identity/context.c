@@ -155,7 +155,7 @@ static int trust_of_newcomer(const struct setting *s, STACK_OF(X509) *shown, str
 
 static int check_master(const struct certificate *c, struct buf *why)
 {
-	return c->roles & ROLE_MASTER ? 0 : refuse(why, -EKEYREJECTED, "%s is no master, and cannot let anybody join", c->name);
+	return c->roles & CERTIFIED_MASTER ? 0 : refuse(why, -EKEYREJECTED, "%s is no master, and cannot let anybody join", c->name);
 }
 
 static int check_peer(SSL *ssl, const struct setting *s, X509_STORE_CTX *shown, struct buf *why)

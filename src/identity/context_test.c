@@ -14,8 +14,8 @@ static int begin(void **state)
 	c = fresh_cluster("cluster");
 	master = (struct host){.vault = c.vault, .id = {{1}}};
 	host_id_format(&master.id, master.name);
-	join(&c, &master, ROLE_MASTER | ROLE_NODE);
-	node = fresh_host(&c, "node", 2, ROLE_NODE);
+	join(&c, &master, CERTIFIED_MASTER | CERTIFIED_NODE);
+	node = fresh_host(&c, "node", 2, CERTIFIED_NODE);
 	return 0;
 }
 
@@ -147,10 +147,10 @@ static void both_sides_know_each_other(void **state)
 		assert_int_equal(context_protocol(p->accepts), ways[i].protocol);
 		good(context_peer(p->accepts, &x, &why));
 		assert_true(host_id_is(&x.host, &node.id));
-		assert_int_equal(x.roles, ROLE_NODE);
+		assert_int_equal(x.roles, CERTIFIED_NODE);
 		good(context_peer(p->dials, &x, &why));
 		assert_true(host_id_is(&x.host, &master.id));
-		assert_int_equal(x.roles, ROLE_NODE | ROLE_MASTER);
+		assert_int_equal(x.roles, CERTIFIED_NODE | CERTIFIED_MASTER);
 		assert_string_equal(SSL_get_version(p->dials), "TLSv1.3");
 		assert_null(context_refusal(p->dials));
 		part(p);
@@ -160,12 +160,12 @@ static void both_sides_know_each_other(void **state)
 static void third_parties_get_in_and_are_called_by_their_names(void **state)
 {
 	struct certificate x;
-	struct person alice = fresh_person(&c, "alice@site", ROLE_USER | ROLE_OPERATOR, 12 * 3600);
+	struct person alice = fresh_person(&c, "alice@site", CERTIFIED_USER | CERTIFIED_OPERATOR, 12 * 3600);
 	struct pair *p = calls_master(&alice);
 	both_are_in(p);
 	good(context_peer(p->accepts, &x, &why));
 	assert_string_equal(x.name, "alice@site");
-	assert_int_equal(x.roles, ROLE_USER | ROLE_OPERATOR);
+	assert_int_equal(x.roles, CERTIFIED_USER | CERTIFIED_OPERATOR);
 	assert_true(host_id_is_none(&x.host));
 	part(p);
 	free_person(&alice);
@@ -185,7 +185,7 @@ static void a_connection_takes_no_more_of_the_secure_heap_than_was_said(void **s
 
 static void no_handshake_is_taken_up_again(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, 12 * 3600);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 12 * 3600);
 	SSL_CTX *ctx = stranger(&alice, "hmon");
 	SSL_CTX_up_ref(ctx);
 	struct pair *p = shake(ctx, place_context(master.place, CONTEXT_ACCEPT));
@@ -250,7 +250,7 @@ static void no_certificate(void **state)
 static void another_cluster_s_certificate(void **state)
 {
 	struct cluster other = fresh_cluster("other");
-	struct person mallory = fresh_person(&other, node.name, ROLE_NODE, 90 * DAY);
+	struct person mallory = fresh_person(&other, node.name, CERTIFIED_NODE, 90 * DAY);
 	master_refuses(calls_master(&mallory), "unable to get local issuer certificate", SSL_AD_BAD_CERTIFICATE);
 	/* And the other way round: nobody of ours talks to it. */
 	SSL_CTX *theirs = stranger(&mallory, NULL);
@@ -264,7 +264,7 @@ static void another_cluster_s_certificate(void **state)
 
 static void over(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, 3600);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 3600);
 	now_s += 3599;
 	struct pair *p = calls_master(&alice);
 	both_are_in(p);
@@ -276,7 +276,7 @@ static void over(void **state)
 
 static void not_yet_valid(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, 3600);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 3600);
 	now_s -= AUTHORITY_SKEW_S + 1;
 	master_refuses(calls_master(&alice), "alice: certificate is not yet valid", SSL_AD_BAD_CERTIFICATE);
 	free_person(&alice);
@@ -308,7 +308,7 @@ static void revoked(void **state)
 /* Who is no host cannot be taken for one, though the authority has signed him. */
 static void one_who_is_no_host_cannot_be_called(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, 3600);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 3600);
 	SSL_CTX *ctx = stranger(&alice, NULL);
 	struct pair *p = shake(place_context(node.place, CONTEXT_DIAL_HMON), ctx);
 	assert_int_equal(p->dialled, -1);
@@ -319,7 +319,7 @@ static void one_who_is_no_host_cannot_be_called(void **state)
 
 static void a_host_that_does_not_speak_it(void **state)
 {
-	struct person other = fresh_person(&c, "03000000000000000000000000000000", ROLE_MASTER, 3600);
+	struct person other = fresh_person(&c, "03000000000000000000000000000000", CERTIFIED_MASTER, 3600);
 	struct pair *p = shake(place_context(node.place, CONTEXT_DIAL_HMON), stranger(&other, NULL));
 	assert_int_equal(p->dialled, -1);
 	assert_non_null(strstr(context_refusal(p->dials), "does not speak hmon"));
@@ -329,7 +329,7 @@ static void a_host_that_does_not_speak_it(void **state)
 
 static void no_protocol_or_another(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, 3600);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 3600);
 	static const char *const wrong[] = {NULL, "http/1.1", "hmon2", "hmo", "vigia-join"};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
 		master_refuses(shake(stranger(&alice, wrong[i]), place_context(master.place, CONTEXT_ACCEPT)), NULL,
@@ -339,7 +339,7 @@ static void no_protocol_or_another(void **state)
 
 static void an_older_tls(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, 3600);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 3600);
 	SSL_CTX *ctx = stranger(&alice, "hmon");
 	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
 	master_refuses(shake(ctx, place_context(master.place, CONTEXT_ACCEPT)), NULL, SSL_AD_PROTOCOL_VERSION);
@@ -405,7 +405,7 @@ static void everybody_gets_in_while_the_authority_s_key_is_replaced(void **state
 	take_authority(&node, 1);
 	take_authority(&node, 0);
 	node_gets_in();
-	renew(&node, ROLE_NODE);
+	renew(&node, CERTIFIED_NODE);
 	node_gets_in();
 	now_s += AUTHORITY_HOST_LIFE_S + 1;
 	struct pair *p = node_calls_master(CONTEXT_DIAL_FRAMES);
@@ -417,7 +417,7 @@ static void a_host_that_slept_through_it_gets_in_and_hears_of_it(void **state)
 {
 	good(authority_rotate(c.authority, now_s, &why));
 	take_authority(&master, 1);
-	renew(&master, ROLE_NODE | ROLE_MASTER);
+	renew(&master, CERTIFIED_NODE | CERTIFIED_MASTER);
 	node_gets_in();
 	struct pair *p = shake(place_context(master.place, CONTEXT_DIAL_FRAMES), place_context(node.place, CONTEXT_ACCEPT));
 	both_are_in(p);
@@ -444,7 +444,7 @@ static struct cluster fresh_thief(void)
 static void what_the_key_before_signs_is_over_with_it(void **state)
 {
 	struct cluster thief = fresh_thief();
-	struct person mallory = fresh_person(&thief, "alice", ROLE_OPERATOR, 1000 * DAY);
+	struct person mallory = fresh_person(&thief, "alice", CERTIFIED_OPERATOR, 1000 * DAY);
 	good(authority_rotate(c.authority, now_s, &why));
 	take_authority(&master, 1);
 	struct pair *p = calls_master(&mallory);
@@ -462,7 +462,7 @@ static void the_key_before_has_no_second_successor(void **state)
 	struct cluster thief = fresh_thief();
 	good(authority_rotate(thief.authority, now_s, &why));
 	good(authority_rotate(c.authority, now_s, &why));
-	struct person mallory = fresh_person(&thief, "alice", ROLE_OPERATOR, DAY);
+	struct person mallory = fresh_person(&thief, "alice", CERTIFIED_OPERATOR, DAY);
 	struct trust *t = authority_trust(thief.authority);
 	SSL_CTX *ctx = stranger(&mallory, "hmon");
 	SSL_CTX_add1_chain_cert(ctx, trust_succession(t, &mallory.facts, now_s));
@@ -523,7 +523,7 @@ static void a_newcomer_is_not_fooled_by_certificates_that_anybody_has(void **sta
 {
 	uint8_t fingerprint[FINGERPRINT_BYTES];
 	struct cluster other = fresh_cluster("other");
-	struct person mallory = fresh_person(&other, master.name, ROLE_MASTER, 90 * DAY);
+	struct person mallory = fresh_person(&other, master.name, CERTIFIED_MASTER, 90 * DAY);
 	SSL_CTX *theirs = stranger(&mallory, NULL), *ctx;
 	good(place_fingerprint(master.place, fingerprint));
 	SSL_CTX_add1_chain_cert(theirs, trust_authority(authority_trust(c.authority)));
@@ -560,7 +560,7 @@ static void a_master_whose_certificate_is_of_the_key_before_lets_in_too(void **s
 		struct pair *p = newcomer_calls_master(fingerprint);
 		both_are_in(p);
 		part(p);
-		renew(&master, ROLE_MASTER); /* now it has a chain to show, too */
+		renew(&master, CERTIFIED_MASTER); /* now it has a chain to show, too */
 	}
 }
 

@@ -100,9 +100,9 @@ static void the_search_finds_what_is_there(void **state)
 static void no_dump_has_the_authority_s_key(void **state)
 {
 	struct cluster c = fresh_cluster("cluster");
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, DAY);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, DAY);
 	reopen(&c); /* made, written, freed, and read */
-	struct person bob = fresh_person(&c, "bob", ROLE_USER, DAY);
+	struct person bob = fresh_person(&c, "bob", CERTIFIED_USER, DAY);
 	struct wanted w = masked(c.vault, "authority.key");
 	assert_int_equal(find_in_dump(&w), 0);
 	close_cluster(&c);
@@ -135,7 +135,7 @@ static void shake_hands(struct place *p)
 static void no_dump_has_a_host_s_key_that_spoke_tls(void **state)
 {
 	struct cluster c = fresh_cluster("cluster");
-	struct host h = fresh_host(&c, "host", 2, ROLE_NODE);
+	struct host h = fresh_host(&c, "host", 2, CERTIFIED_NODE);
 	shake_hands(h.place);
 	struct wanted w = masked(h.vault, "host.key");
 	assert_int_equal(find_in_dump(&w), 0);

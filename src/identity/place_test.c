@@ -11,7 +11,7 @@ static int begin(void **state)
 {
 	set_up(state);
 	c = fresh_cluster("cluster");
-	h = fresh_host(&c, "host", 2, ROLE_NODE);
+	h = fresh_host(&c, "host", 2, CERTIFIED_NODE);
 	return 0;
 }
 
@@ -131,7 +131,7 @@ static void papers_that_are_not_all_right_are_none(void **state)
 {
 	struct host n = newcomer(), o = newcomer();
 	struct cluster other = fresh_cluster("other");
-	struct papers s = papers_for(&c, &n, ROLE_NODE), theirs;
+	struct papers s = papers_for(&c, &n, CERTIFIED_NODE), theirs;
 	uint8_t fingerprint[FINGERPRINT_BYTES];
 	struct place_papers p = s.p;
 	/* of another cluster than the token */
@@ -152,7 +152,7 @@ static void papers_that_are_not_all_right_are_none(void **state)
 	p.certificate = s.request.data, p.certificate_n = s.request.len;
 	said(place_join(n.vault, &n.id, &p, now_s, &why), -EBADMSG, "no certificate");
 	/* for a request that another has replaced */
-	theirs = papers_for(&c, &o, ROLE_NODE);
+	theirs = papers_for(&c, &o, CERTIFIED_NODE);
 	said(place_join(n.vault, &n.id, &s.p, now_s, &why), -EKEYREJECTED, "not for the request that this host made");
 	assert_false(vault_has(n.vault, "host.pem"));
 	assert_false(vault_has(n.vault, "authority.pem"));
@@ -172,7 +172,7 @@ static void a_joining_that_is_cut_off_can_be_said_again_or_is_done(void **state)
 	static const char *const files[] = {"authority.pem", "revoked.crl", "host.pem"};
 	for (int steps = 0; steps <= 3; steps++) {
 		struct host n = newcomer();
-		struct papers s = papers_for(&c, &n, ROLE_NODE);
+		struct papers s = papers_for(&c, &n, CERTIFIED_NODE);
 		good(place_join(n.vault, &n.id, &s.p, now_s, &why));
 		for (int i = 2; i >= steps; i--)
 			good(vault_remove(n.vault, files[i], &why));
@@ -180,7 +180,7 @@ static void a_joining_that_is_cut_off_can_be_said_again_or_is_done(void **state)
 		if (steps < 3) {
 			struct place *p;
 			said(place_open(&p, n.vault, &n.id, test_clock, &why), -ENOENT, "in no cluster");
-			join(&c, &n, ROLE_NODE);
+			join(&c, &n, CERTIFIED_NODE);
 		} else {
 			good(place_open(&n.place, n.vault, &n.id, test_clock, &why));
 		}
@@ -196,9 +196,9 @@ static void the_authority_s_own_host_joins_and_cannot_leave(void **state)
 	struct host own = {.vault = c.vault, .id = {{1}}};
 	struct cluster other = fresh_cluster("other");
 	host_id_format(&own.id, own.name);
-	struct papers theirs = papers_for(&other, &own, ROLE_NODE);
+	struct papers theirs = papers_for(&other, &own, CERTIFIED_NODE);
 	said(place_join(c.vault, &own.id, &theirs.p, now_s, &why), -EEXIST, "this host is another cluster's authority");
-	join(&c, &own, ROLE_MASTER);
+	join(&c, &own, CERTIFIED_MASTER);
 	said(place_leave(c.vault, &why), -EBUSY, "cluster's authority is on this host");
 	reopen(&c);
 	place_close(own.place);
@@ -215,7 +215,7 @@ static void leaving_leaves_nothing(void **state)
 	vault_close(h.vault);
 	h.vault = fresh_vault("host");
 	place_close(h.place);
-	join(&c, &h, ROLE_NODE);
+	join(&c, &h, CERTIFIED_NODE);
 	buf_release(&request);
 }
 
@@ -230,7 +230,7 @@ static void a_new_certificate_comes_with_a_new_key(void **state)
 	now_s += 61 * DAY;
 	good(place_request(h.vault, &request, &why));
 	good(open_again()); /* what waits does no harm */
-	struct buf der = sign_host(&c, &h, ROLE_NODE, &request);
+	struct buf der = sign_host(&c, &h, CERTIFIED_NODE, &request);
 	good(place_take_certificate(h.place, der.data, der.len, &why));
 	after = place_own(h.place);
 	assert_string_not_equal(before.serial, after.serial);
@@ -255,7 +255,7 @@ static void a_renewal_that_is_cut_off_is_finished(void **state)
 {
 	struct buf request = BUF_INIT, key = contents(h.vault, "host.key");
 	good(place_request(h.vault, &request, &why));
-	struct buf next = contents(h.vault, "host.key.next"), der = sign_host(&c, &h, ROLE_NODE, &request);
+	struct buf next = contents(h.vault, "host.key.next"), der = sign_host(&c, &h, CERTIFIED_NODE, &request);
 	good(place_take_certificate(h.place, der.data, der.len, &why));
 	struct certificate own = place_own(h.place);
 	good(vault_write(h.vault, "host.key", key.data, key.len, &why));
@@ -272,10 +272,10 @@ static void a_renewal_that_is_cut_off_is_finished(void **state)
 static void another_s_certificate_is_not_taken(void **state)
 {
 	struct certificate own = place_own(h.place);
-	struct host other = fresh_host(&c, "other", 3, ROLE_NODE);
+	struct host other = fresh_host(&c, "other", 3, CERTIFIED_NODE);
 	struct buf request = BUF_INIT;
 	good(place_request(h.vault, &request, &why));
-	struct buf der = sign_host(&c, &other, ROLE_NODE, &request);
+	struct buf der = sign_host(&c, &other, CERTIFIED_NODE, &request);
 	said(place_take_certificate(h.place, der.data, der.len, &why), -EKEYREJECTED, "the certificate is for host 03");
 	assert_string_equal(own.serial, place_own(h.place).serial);
 	reopen_host(&h);
@@ -293,7 +293,7 @@ static int take_list(const struct buf *list)
 
 static void only_a_newer_list_is_taken_and_it_is_kept(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, DAY);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, DAY);
 	struct buf first = list_of(&c);
 	good(place_judge(h.place, &alice.facts, &why));
 	assert_int_equal(authority_revoke(c.authority, "alice", now_s, &why), 1);
@@ -315,7 +315,7 @@ static void a_list_that_is_not_the_authority_s_is_refused(void **state)
 	struct cluster other = fresh_cluster("other");
 	struct revoked list;
 	struct buf der = BUF_INIT, mine = list_of(&c);
-	struct person mallory = fresh_person(&c, "mallory", ROLE_OPERATOR, DAY);
+	struct person mallory = fresh_person(&c, "mallory", CERTIFIED_OPERATOR, DAY);
 	good(authority_renew_list(other.authority, now_s, &why));
 	struct buf theirs = list_of(&other);
 	said(take_list(&theirs), -EKEYREJECTED, "not signed by the cluster's authority");
@@ -347,7 +347,7 @@ static void a_list_that_is_not_the_authority_s_is_refused(void **state)
 /* A day and a year without news: one goes on with what one has, and its age can be told. */
 static void an_old_list_is_better_than_none(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, 800 * DAY);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 800 * DAY);
 	now_s += 365 * DAY;
 	reopen_host(&h);
 	good(place_judge(h.place, &alice.facts, &why));
@@ -360,7 +360,7 @@ static void an_old_list_is_better_than_none(void **state)
 static void open_connections_are_judged_by_time_and_cluster_too(void **state)
 {
 	struct cluster other = fresh_cluster("other");
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, DAY), stranger = fresh_person(&other, "bob", ROLE_USER, DAY);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, DAY), stranger = fresh_person(&other, "bob", CERTIFIED_USER, DAY);
 	good(place_judge(h.place, &alice.facts, &why));
 	said(place_judge(h.place, &stranger.facts, &why), -EKEYREJECTED, "bob is of another cluster");
 	now_s += DAY;

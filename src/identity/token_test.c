@@ -112,17 +112,17 @@ static void it_is_taken_once(void **state)
 {
 	struct token node, master;
 	unsigned roles = 0;
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &node, &why));
-	good(tokens_issue(tokens, ROLE_NODE | ROLE_MASTER, now_s, &master, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &node, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE | CERTIFIED_MASTER, now_s, &master, &why));
 	assert_int_equal(tokens_open_n(tokens, now_s), 2);
 	assert_int_equal(node.until_s, now_s + TOKENS_LIFE_S);
 	good(take(&node, &roles));
-	assert_int_equal(roles, ROLE_NODE);
+	assert_int_equal(roles, CERTIFIED_NODE);
 	said(take(&node, &roles), -EKEYREJECTED, "or it was used");
 	reopen_tokens();
 	said(take(&node, &roles), -EKEYREJECTED, "or it was used");
 	good(take(&master, &roles));
-	assert_int_equal(roles, ROLE_NODE | ROLE_MASTER);
+	assert_int_equal(roles, CERTIFIED_NODE | CERTIFIED_MASTER);
 	assert_int_equal(tokens_open_n(tokens, now_s), 0);
 }
 
@@ -130,7 +130,7 @@ static void a_forged_one_is_refused(void **state)
 {
 	struct token t;
 	unsigned roles;
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why));
 	t.secret[15] ^= 1;
 	said(take(&t, &roles), -EKEYREJECTED, "no such token");
 	t.secret[15] ^= 1;
@@ -141,8 +141,8 @@ static void it_is_over_after_15_minutes(void **state)
 {
 	struct token t, late;
 	unsigned roles;
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why));
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &late, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &late, &why));
 	now_s += 15 * 60 - 1;
 	good(take(&t, &roles));
 	now_s += 1;
@@ -155,7 +155,7 @@ static void a_clock_that_is_put_back_gives_no_more_time(void **state)
 {
 	struct token t;
 	unsigned roles;
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why));
 	now_s -= 3600;
 	said(take(&t, &roles), -EKEYEXPIRED, "");
 }
@@ -166,7 +166,7 @@ static void only_a_hash_is_kept(void **state)
 	struct token t;
 	char hex[2 * TOKEN_SECRET + 1];
 	struct stat st;
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why));
 	for (int i = 0; i < TOKEN_SECRET; i++)
 		sprintf(hex + 2 * i, "%02x", t.secret[i]);
 	struct buf text = contents(v, "tokens");
@@ -181,24 +181,24 @@ static void there_are_so_many_and_no_more(void **state)
 {
 	struct token t, first;
 	unsigned roles;
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &first, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &first, &why));
 	for (int i = 1; i < TOKENS_MAX; i++)
-		good(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why));
-	said(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why), -EAGAIN, "256 tokens are waiting");
+		good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why));
+	said(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why), -EAGAIN, "256 tokens are waiting");
 	reopen_tokens();
 	assert_int_equal(tokens_open_n(tokens, now_s), TOKENS_MAX);
 	good(take(&first, &roles));
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why));
 	now_s += TOKENS_LIFE_S;
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why)); /* those before are over */
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why)); /* those before are over */
 	assert_int_equal(tokens_open_n(tokens, now_s), 1);
 }
 
 static void only_hosts_join_by_token(void **state)
 {
 	struct token t;
-	said(tokens_issue(tokens, ROLE_OPERATOR, now_s, &t, &why), -EINVAL, "a token is for");
-	said(tokens_issue(tokens, ROLE_NODE | ROLE_USER, now_s, &t, &why), -EINVAL, "a token is for");
+	said(tokens_issue(tokens, CERTIFIED_OPERATOR, now_s, &t, &why), -EINVAL, "a token is for");
+	said(tokens_issue(tokens, CERTIFIED_NODE | CERTIFIED_USER, now_s, &t, &why), -EINVAL, "a token is for");
 	said(tokens_issue(tokens, 0, now_s, &t, &why), -EINVAL, "a token is for");
 }
 
@@ -221,7 +221,7 @@ static void what_is_not_crossed_out_on_disk_is_not_taken(void **state)
 {
 	struct token t;
 	unsigned roles = 0;
-	good(tokens_issue(tokens, ROLE_NODE, now_s, &t, &why));
+	good(tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why));
 	assert_int_equal(unlink(path_of("cluster/tokens")), 0);
 	assert_int_equal(mkdir(path_of("cluster/tokens"), 0700), 0);
 	said(take(&t, &roles), -EISDIR, "cluster/tokens");

@@ -129,7 +129,7 @@ static void drop_old(struct tokens *t, int64_t now_s)
 int tokens_issue(struct tokens *t, unsigned roles, int64_t now_s, struct token *ret, struct buf *why)
 {
 	uint8_t secret[TOKEN_SECRET];
-	if (!roles || roles & ~(unsigned)ROLES_HOST)
+	if (!roles || roles & ~(unsigned)CERTIFIED_HOST)
 		return refuse(why, -EINVAL, "a token is for a node, a master, or both");
 	drop_old(t, now_s);
 	if (t->n == TOKENS_MAX)
