@@ -341,6 +341,8 @@ static void check_watches(struct loader *l)
 	}
 }
 
+bool conf_has_key;
+
 static void check_exposed(struct loader *l, const char *what, const struct conf_addresses *a, int line)
 {
 	for (size_t i = 0; i < a->n; i++) {
@@ -375,7 +377,7 @@ static void check(struct loader *l)
 {
 	check_watches(l);
 	l->conf->platform_line = l->line_of[conf_option_index(conf_option_find(CONF_TOP, "platform", 8))];
-	if (l->conf->insecure_network)
+	if (l->conf->insecure_network || conf_has_key)
 		return;
 	check_servers(l);
 	check_exposed(l, "listen", &l->conf->listen, line_of(l, CONF_TOP, "listen"));
@@ -560,9 +562,9 @@ int conf_say(struct conf *c, const struct conf_said *said, struct buf *errors)
 		r = say_list(&c->listen, said->listen, true, "--listen", errors);
 	if (r == 0 && said->masters)
 		r = say_list(&c->node.masters, said->masters, false, "--masters", errors);
-	if (r == 0 && !c->insecure_network)
+	if (r == 0 && !c->insecure_network && !conf_has_key)
 		r = check_said(&c->listen, "--listen", errors);
-	if (r == 0 && !c->insecure_network)
+	if (r == 0 && !c->insecure_network && !conf_has_key)
 		r = check_said(&c->node.masters, "--masters", errors);
 	return r;
 }

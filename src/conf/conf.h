@@ -120,6 +120,8 @@ struct conf {
 	struct conf_monitor *monitors;
 };
 
+/* Set before: this host is in a cluster, so what goes beyond this machine is over TLS, and may. */
+extern bool conf_has_key;
 /* `file` NULL: no file, all defaults. -EINVAL: errors in it; -ENOENT, -EACCES ...: can't be read; -ENOMEM.
  * Whatever the answer, `errors` has a line for each error. */
 int conf_load(const char *file, struct conf **ret_conf, struct buf *errors);

@@ -11,18 +11,22 @@
 #include <sys/types.h>
 
 #include "core/call.h"
+#include "identity/certificate.h"
+#include "identity/context.h"
 #include "net/net.h"
 #include "proto/id.h"
 #include "proto/msg.h"
 #include "proto/xml.h"
 
 struct peer;
+struct place;
 struct speech;
 struct chains;
 struct channels;
 struct lease;
 struct joining;
 struct links;
+struct membership;
 struct processes;
 struct registered;
 struct relay;
@@ -82,6 +86,8 @@ struct core {
 	struct steps *steps;	       /* operations on several hosts, under way */
 	bool leaving;		       /* it is removed from the cluster, and about to end */
 	void (*end)(struct core *core); /* asks the daemon to end, soon; set after core_start() */
+	struct membership *membership; /* the service's that sees to: */
+	struct place *place;   /* this host's in its cluster; NULL: in none */
 	bool insecure_control; /* other hosts may change things: for tests, in a network that leads nowhere */
 	uint64_t askers; /* so far */
 	const struct service *const *services;
@@ -129,6 +135,9 @@ struct peer {
 	int64_t since_ns; /* monotonic */
 	bool local;	/* Unix socket or loopback */
 	bool dialled, greeted, closing, doomed;
+	bool secure; /* over TLS; who it is: */
+	enum context_protocol protocol;
+	struct certificate who;
 	uv_timer_t *timer;
 	int64_t next_query; /* ids of the queries that we ask */
 	struct peer *next, **link;

@@ -109,6 +109,11 @@ static void put_masters(struct buf *to, const char *masters)
 	}
 }
 
+void joining_put_masters(const struct core *core, struct buf *to)
+{
+	put_masters(to, core->joining->masters);
+}
+
 /* --- what it says --- */
 
 static void on_daemon(struct way *w)

@@ -21,6 +21,8 @@ int joining_configure(struct core *core, const struct joining_options *o);
 /* What is under way there ends. Before the system closes. */
 void joining_stop(struct core *core);
 void joining_release(struct core *core);
+/* What added hosts are told to dial: HOST:PORT, a comma between; nothing where nobody can. */
+void joining_put_masters(const struct core *core, struct buf *to);
 
 /* host.add: its words are the hosts, then command and deadline. */
 int joining_run(struct call *c);

@@ -270,8 +270,15 @@ int links_start(
 	uv_idle_init(core->net.loop, &core->links->wanting);
 	core->links->wanting.data = core;
 	struct platform_options o = {.net = &core->net, .self = core->id, .name = core->name, .idle_ns = IDLE_NS,
-	    .pending_most = PENDING, .server = server, .cluster = cluster, .events = &events, .owner = core};
+	    .pending_most = PENDING, .server = server, .cluster = cluster, .place = core->place, .events = &events, .owner = core};
 	return type->open(&core->links->platform, &o, why);
+}
+
+void links_judge(struct core *core)
+{
+	struct links *s = core->links;
+	if (s && s->platform && s->type->judge)
+		s->type->judge(s->platform, core->place);
 }
 
 int links_trouble(const struct core *core, struct buf *ret_what)

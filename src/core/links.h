@@ -14,6 +14,8 @@
  * why. */
 int links_start(
     struct core *core, const struct platform_type *type, const char *server, const char *cluster, struct buf *why);
+/* Hangs up on hosts that are not believed any more. */
+void links_judge(struct core *core);
 /* What is wrong with the platform as a whole; 0: nothing. */
 int links_trouble(const struct core *core, struct buf *ret_what);
 void links_stop(struct core *core);

@@ -51,7 +51,7 @@ enum op_flags {
 	OP_ACTS = 4,	/* changes what is the caller's own: the operation itself checks whose. Not from other hosts */
 };
 
-enum op_roles { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MONITOR = 4, ROLE_MASTER = 8 };
+enum op_roles { ROLE_CLIENT = 1, ROLE_NODE = 2, ROLE_MONITOR = 4, ROLE_MASTER = 8, ROLE_NEWCOMER = 16 /* has only a token */ };
 
 enum { OP_ARGS_MAX = 10, OP_FIELDS_MAX = 32 };
 

@@ -14,6 +14,7 @@
 #include "core/channels.h"
 #include "core/core.h"
 #include "core/relay.h"
+#include "core/secure.h"
 #include "core/speech.h"
 #include "proto/frame.h"
 
@@ -254,16 +255,25 @@ static void on_drained(void *owner)
 		asker_go_on(&p->asker);
 }
 
+static void on_secured(void *owner)
+{
+	struct peer *p = owner;
+	if (!secure_done(p) && !p->speech && speak(p, p->protocol == PROTOCOL_HMON ? &speech_xml : &speech_frames))
+		peer_close(p);
+}
+
 static void on_stream_closed(void *owner, int error)
 {
 	struct peer *p = owner;
+	if (p->secure && !p->protocol && !p->closing)
+		secure_failed(p);
 	peer_gone(p, error, error ? strerror(-error) : "closed the connection");
 	if (!p->closing)
 		detach(p);
 }
 
 static const struct stream_events events = {
-    .data = on_data, .urgent = on_urgent, .drained = on_drained, .closed = on_stream_closed};
+    .data = on_data, .urgent = on_urgent, .drained = on_drained, .closed = on_stream_closed, .secured = on_secured};
 
 /* --- coming --- */
 
@@ -368,6 +378,25 @@ static int peer_new(struct core *core, int fd, const struct speech *speech, stru
 	return 0;
 }
 
+static void on_unsecured(uv_timer_t *timer)
+{
+	struct peer *p = timer->data;
+	peer_gone(p, -ENOMEM, "no memory for TLS");
+	peer_close(p);
+}
+
+/* What can't be secured says and hears nothing. */
+static int secure_or_doom(struct peer *p, bool accepted)
+{
+	int r = secure_begin(p, accepted);
+	if (r) {
+		p->doomed = true;
+		stream_pause(p->stream, true);
+		start_timer(p, on_unsecured, 0);
+	}
+	return r;
+}
+
 int peer_accept(struct core *core, int fd, struct peer **ret)
 {
 	struct peer *p;
@@ -380,6 +409,7 @@ int peer_accept(struct core *core, int fd, struct peer **ret)
 	if (p->asker.uid == (uid_t)-1)
 		stream_want_urgent(p->stream, true);
 	start_timer(p, on_opening_late, core->limits.opening_ns);
+	secure_or_doom(p, true);
 	if (ret)
 		*ret = p;
 	return 0;
@@ -395,9 +425,10 @@ int peer_dialled(struct core *core, int fd, const struct role *role, const struc
 	peer_take_role(p, role);
 	p->owner = owner;
 	p->dialled = true;
-	xml_put_open(stream_out(p->stream), greet);
-	p->greeted = true;
 	start_timer(p, on_opening_late, core->limits.opening_ns);
+	if (!secure_or_doom(p, false))
+		xml_put_open(stream_out(p->stream), greet);
+	p->greeted = true;
 	*ret = p;
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "core/core.h"
 #include "core/links.h"
 #include "core/relay.h"
+#include "core/secure.h"
 #include "core/speech.h"
 #include "proto/frame.h"
 
@@ -158,11 +159,13 @@ static int on_hello(struct peer *p, const struct frame *f)
 	msg_free(m);
 	if (p->framed->host)
 		return -ECANCELED;
+	if (p->protocol != PROTOCOL_JOIN && !secure_may_be(p, "client"))
+		return peer_refuse(p, "bad-role", "your certificate is not a client's");
 	if (r)
 		return peer_refuse(p, "bad-version", "a hello needs a version from 1; this side speaks %d", VERSION);
 	p->framed->met = true;
-	p->asker.role = "client";
-	p->asker.roles = ROLE_CLIENT;
+	p->asker.role = p->protocol == PROTOCOL_JOIN ? "newcomer" : "client";
+	p->asker.roles = p->protocol == PROTOCOL_JOIN ? ROLE_NEWCOMER : ROLE_CLIENT;
 	peer_registered(p);
 	return greet(p);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "core/secure.h"
 #include "core/speech.h"
 #include "proto/frame.h"
 
@@ -223,6 +224,8 @@ static int on_open(void *data, const struct msg *hmon)
 	const struct role *role = find_role(p->core, name);
 	if (!role)
 		return refuse_role(p, name);
+	if (!secure_may_be(p, name))
+		return peer_refuse(p, "bad-role", "role \"%.40s\" is not what your certificate says", name);
 	peer_take_role(p, role);
 	if (!p->greeted)
 		greet_back(p);

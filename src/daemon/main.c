@@ -29,6 +29,7 @@
 #include "os/log.h"
 #include "os/notify.h"
 #include "os/paths.h"
+#include "services/cluster/membership.h"
 #include "services/health/health.h"
 
 enum { LISTENERS_MAX = 17 };
@@ -38,6 +39,7 @@ struct daemon {
 	struct core core;
 	struct health health;
 	bool has_health; /* it may be left out */
+	struct membership membership;
 	struct services services;
 	struct sandbox sandbox;
 	struct conf *conf;
@@ -69,8 +71,21 @@ static const struct service daemon_service = {.name = "daemon", .doc = "the daem
 
 /* --- from configuration to what the floors want --- */
 
+/* Where the token said they are, when the configuration names none. */
+static char **joined_masters(void)
+{
+	char **list = calloc(TOKEN_MASTERS / 2 + 2, sizeof *list), *all = strdup(d.membership.masters), *rest = all, *one;
+	for (size_t n = 0; list && rest && (one = strsep(&rest, ","));)
+		if (*one && (list[n] = strdup(one)))
+			n++;
+	free(all);
+	return list;
+}
+
 static char **masters_of(const struct conf *c)
 {
+	if (!c->node.masters.n)
+		return joined_masters();
 	char **list = calloc(c->node.masters.n + 1, sizeof *list);
 	for (size_t i = 0; list && i < c->node.masters.n; i++) {
 		const struct conf_address *a = &c->node.masters.v[i];
@@ -99,7 +114,7 @@ static struct health_options options_of(const struct conf *c, char **masters)
 {
 	struct health_options o = {.name = c->name, .state_directory = d.state,
 	    .masters = (const char *const *)masters, .send_ns = c->node.send_ns,
-	    .listens = c->listen.n ? c->listen.v[0].port : 0, .exposed = conf_is_exposed(c), .sandbox = d.sandbox, .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
+	    .listens = c->listen.n ? c->listen.v[0].port : 0, .exposed = conf_is_exposed(c) && !conf_has_key, .sandbox = d.sandbox, .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
 	    .nodes_max = (unsigned)c->limits.nodes, .monitors_max = (unsigned)c->limits.monitors_per_node,
 	    .rules_of = rules_of,
 	    .history_options = {.path = d.history_path, .keep_ns = c->history.keep_ns,
@@ -232,7 +247,7 @@ static int listen_all(const struct conf *c)
 		int e = listen_on(&c->listen.v[i]);
 		r = r ? r : e;
 	}
-	if (conf_is_exposed(c))
+	if (conf_is_exposed(c) && !conf_has_key)
 		log_event(LOG_WARNING, "listen",
 		    "insecure_network: what goes to other hosts is neither encrypted nor authenticated");
 	return r;
@@ -242,6 +257,40 @@ static void stop_listening(void)
 {
 	while (d.listeners_n)
 		listener_close(d.listeners[--d.listeners_n]);
+}
+
+/* Who is in a cluster listens for all of it, unless he was told where. */
+static void open_to_all(struct conf *c)
+{
+	for (size_t i = 0; conf_has_key && !d.said.listen && i < c->listen.n; i++) {
+		struct conf_address *a = &c->listen.v[i];
+		char *all = a->line || !a->is_loopback ? NULL : strdup("0.0.0.0");
+		if (!all)
+			continue;
+		free(a->host);
+		a->host = all;
+		a->is_loopback = false;
+	}
+}
+
+/* This host has come into a cluster, or is in none any more. */
+static void on_membership(void)
+{
+	static const char *const none[] = {NULL};
+	bool had = conf_has_key;
+	conf_has_key = d.core.place != NULL;
+	if (had == conf_has_key)
+		return;
+	open_to_all(d.conf);
+	stop_listening();
+	listen_all(d.conf);
+	configure_joining(d.conf);
+	if (!d.has_health)
+		return;
+	char **masters = masters_of(d.conf);
+	uplinks_set(&d.health, none);
+	uplinks_set(&d.health, (const char *const *)masters);
+	free_list(masters);
 }
 
 /* --- reload --- */
@@ -334,11 +383,13 @@ static int load_checked(struct conf **ret, struct buf *errors)
 	r = services_check(c, d.conf_file ? d.conf_file : "", errors);
 	if (!r)
 		r = conf_say(c, &d.said, errors);
-	if (r)
+	if (r) {
 		conf_free(c);
-	else
-		*ret = c;
-	return r;
+		return r;
+	}
+	open_to_all(c);
+	*ret = c;
+	return 0;
 }
 
 /* `told` gets the errors, or what there is to know of what was taken. */
@@ -386,6 +437,7 @@ static void stop(void)
 		health_stop(&d.health);
 	links_stop(&d.core);
 	joining_stop(&d.core);
+	membership_stop(&d.membership);
 	processes_stop(&d.core);
 	core_stop(&d.core);
 	uv_close((uv_handle_t *)&d.term, NULL);
@@ -572,10 +624,14 @@ static int serve(struct buf *why)
 	uv_loop_init(&d.loop);
 	struct host_id id;
 	r = own_id(d.state, &id);
+	if (!r)
+		r = membership_open(&d.membership, d.state, &id, why);
 	d.core.left_out = d.services.left_out;
 	if (!r)
 		r = core_start(&d.core, &d.loop, &id, d.conf->name, d.services.chosen, &limits);
 	d.core.insecure_control = d.insecure_control;
+	if (!r)
+		r = membership_start(&d.membership, &d.core, on_membership);
 	if (!r)
 		r = processes_start(&d.core, d.system);
 	if (!r)
@@ -607,6 +663,7 @@ static void release(void)
 	view_release(&d.core);
 	joining_release(&d.core);
 	links_release(&d.core);
+	membership_release(&d.membership);
 	if (d.has_health)
 		health_release(&d.health);
 	lock_drop(d.state, d.state_lock);
@@ -621,6 +678,18 @@ static void release(void)
 	log_close();
 }
 
+/* What is in it is looked at later. */
+static bool has_key(void)
+{
+	char *state = NULL, path[4096];
+	struct buf why = BUF_INIT;
+	bool has = !paths_state(&state, &why) && snprintf(path, sizeof path, "%s/cluster/host.pem", state) < (int)sizeof path &&
+	    !access(path, F_OK);
+	buf_release(&why);
+	free(state);
+	return has;
+}
+
 static int load_conf(const char *given, struct buf *why)
 {
 	int r = paths_config(given, &d.conf_file, why);
@@ -629,6 +698,7 @@ static int load_conf(const char *given, struct buf *why)
 	if (r && given)
 		return r;
 	buf_clear(why);
+	conf_has_key = has_key();
 	return load_checked(&d.conf, why);
 }
 

@@ -13,6 +13,7 @@
 #include "core/view.h"
 #include "modules/module.h"
 #include "os/paths.h"
+#include "services/cluster/membership.h"
 #include "services/health/health.h"
 
 static const struct {
@@ -20,6 +21,7 @@ static const struct {
 	bool always; /* the core's own */
 } all[] = {
     {&host_service, true},
+    {&cluster_service, true},
     {&lease_service, false},
     {&process_service, false},
     {&registry_service, true},

@@ -59,7 +59,7 @@ int stream_new(struct stream **ret, struct net *net, int fd, const struct stream
  * dials. A handshake that fails, or a stream that is cut without TLS's own end, is `closed` with -EPROTO or -ECONNRESET.
  * Urgent data is never wanted on it. Whoever wants a time limit for the handshake closes the stream. */
 int stream_secure(struct stream *s, struct ssl_ctx_st *context, bool accepting, const char *alpn);
-/* Once secured: for what OpenSSL can tell of it. NULL: it is plain, or not secured yet. */
+/* For what OpenSSL can tell of it. NULL: it is plain, or a worker has it now. */
 const struct ssl_st *stream_ssl(const struct stream *s);
 /* What TLS has to say of its end, for people, within `closed`; "" when nothing. */
 const char *stream_why(const struct stream *s);

@@ -374,7 +374,7 @@ int stream_secure(struct stream *s, struct ssl_ctx_st *context, bool accepting, 
 
 const struct ssl_st *stream_ssl(const struct stream *s)
 {
-	return s->tls && tls_is_open(s->tls) ? tls_ssl(s->tls) : NULL;
+	return s->tls && !tls_is_busy(s->tls) ? tls_ssl(s->tls) : NULL;
 }
 
 const char *stream_why(const struct stream *s)

@@ -77,6 +77,7 @@ static const char *text_of(unsigned long error)
 	    {SSL_R_UNSUPPORTED_PROTOCOL, "it speaks no TLS 1.3"},
 	    {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "it shows no certificate"},
 	    {SSL_R_NO_APPLICATION_PROTOCOL, "it wants a protocol that is not spoken here"},
+	    {SSL_R_CALLBACK_FAILED, "it asks for no protocol that is spoken here"},
 	    {SSL_R_NO_SHARED_CIPHER, "it has no cipher in common with us"},
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

@@ -18,6 +18,7 @@
 #include "net/net.h"
 #include "proto/id.h"
 
+struct place;
 struct platform; /* each type's own; begins with its const struct platform_type * */
 
 /* They come from the loop, never from within a call of the functions below; each of these may be called in them. */
@@ -40,6 +41,7 @@ struct platform_options {
 	size_t pending_most;	/* bytes that may wait for one host */
 	const char *server;	/* where a platform has servers: nats://HOST:PORT, several with a comma between */
 	const char *cluster;	/* which of several on one server */
+	struct place *place;	/* this host's in its cluster: links are over TLS; NULL: plain */
 	const struct platform_events *events;
 	void *owner;
 };
@@ -64,6 +66,8 @@ struct platform_type {
 	 * the stream, whatever it answers, and what was read of it already, from its first byte on. May be called within that
 	 * stream's events. NULL where hosts don't connect to each other. */
 	int (*accepted)(struct platform *p, struct stream *stream, const void *read, size_t n);
+	/* This host's place is another, or there is news of whom to believe: who is not any more is hung up on. NULL: no need. */
+	void (*judge)(struct platform *p, struct place *place);
 	/* What is wrong with it as a whole, for `vigia status`; 0 when all is well, else negative errno. */
 	int (*trouble)(struct platform *p, struct buf *ret_what);
 };

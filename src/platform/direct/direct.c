@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define DEAD_NS 20000000000LL
@@ -89,6 +90,21 @@ static int direct_accepted(struct platform *p, struct stream *stream, const void
 	return link_accept(p, stream, read, n);
 }
 
+/* Their ends come as those of any link that is cut: from the loop. */
+static void judge(const struct remote *r)
+{
+	for (struct link *l = r->links; l; l = l->next)
+		if (!link_is_believed(l))
+			shutdown(stream_fd(l->stream), SHUT_RDWR);
+}
+
+static void direct_judge(struct platform *p, struct place *place)
+{
+	p->o.place = place;
+	for (struct host *h = hosts_next(&p->remotes, NULL); h; h = hosts_next(&p->remotes, h))
+		judge((struct remote *)h);
+}
+
 static int direct_trouble(struct platform *p, struct buf *ret_what)
 {
 	if (!p->twin.len)
@@ -107,5 +123,6 @@ const struct platform_type platform_direct = {
     .send = direct_send,
     .room = direct_room,
     .accepted = direct_accepted,
+    .judge = direct_judge,
     .trouble = direct_trouble,
 };

@@ -104,6 +104,8 @@ void remote_free(struct remote *r);
 /* Take the stream, or fd. */
 int link_accept(struct platform *p, struct stream *stream, const void *read, size_t n);
 int link_dialled(struct remote *r, int fd, struct link **ret);
+/* Is the other side still whom we take it for? */
+bool link_is_believed(const struct link *l);
 void link_put(struct link *l, const void *bytes, size_t n);
 /* Ends it without a word, or with one. */
 void link_drop(struct link *l);

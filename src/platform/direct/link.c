@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "identity/place.h"
 #include "platform/direct/direct.h"
 
 enum { HELLO_MOST = 8192 }; /* bytes that a stranger may send before its hello is whole */
@@ -205,11 +206,29 @@ static int refuse_twin(struct link *l, struct remote *r, const struct hello *h)
 	return -ENOTUNIQ;
 }
 
-/* Here a certificate's name will be checked: as long as links have none, who connects is believed to be the
- * host that he says, and the core treats him as a stranger wherever that matters. */
-static const char *vouch(const struct link *l, const struct hello *h)
+/* Without certificates who connects is believed to be the host that he says, and the core treats him as a stranger wherever that
+ * matters. */
+static int vouch(const struct link *l, const struct host_id *id, struct buf *why)
 {
-	return NULL;
+	struct certificate who;
+	struct place *place = l->platform->o.place;
+	if (!place)
+		return 0;
+	int r = stream_ssl(l->stream) ? context_peer(stream_ssl(l->stream), &who, why) : -EACCES;
+	if (!r)
+		r = place_judge(place, &who, why);
+	if (r || ((who.roles & CERTIFIED_HOST) && host_id_is(&who.host, id)))
+		return r;
+	buf_putf(why, "its certificate is another's, %s", who.name);
+	return -EACCES;
+}
+
+bool link_is_believed(const struct link *l)
+{
+	struct buf why = BUF_INIT;
+	bool is = !l->remote || l->state == LINK_GREETING || !vouch(l, &l->remote->host.id, &why);
+	buf_release(&why);
+	return is;
 }
 
 static enum pair_word hear_pair(struct remote *r, const struct hello *h)
@@ -274,13 +293,15 @@ static int on_hello(struct link *l, const struct frame *f)
 {
 	struct hello h;
 	const char *why = "no memory";
+	struct buf doubt = BUF_INIT;
 	int r = hello_get(f, &h, &why);
-	if (!r && (why = vouch(l, &h)))
-		r = -EACCES;
-	if (r) {
+	if (r)
 		fail(l, r, "says what is no hello of a host: %s", why);
+	else if ((r = vouch(l, &h.id, &doubt)))
+		fail(l, r, "is not believed to be %s: %s", h.name, buf_str(&doubt));
+	buf_release(&doubt);
+	if (r)
 		return r;
-	}
 	if (l->state == LINK_OPEN || l->state == LINK_LEAVING)
 		return 0; /* said again: a sign of life */
 	if (host_id_is(&h.id, &l->platform->o.self))
@@ -380,7 +401,7 @@ static void on_closed(void *owner, int error)
 		link_drop(l);
 		remote_settle(r);
 	} else if (error) {
-		fail(l, error, "the link broke: %s", strerror(-error));
+		fail(l, error, "the link broke: %s", *stream_why(l->stream) ? stream_why(l->stream) : strerror(-error));
 	} else {
 		fail(l, -ECONNRESET, "the link ended without a word");
 	}
@@ -522,15 +543,33 @@ int link_accept(struct platform *p, struct stream *stream, const void *read, siz
 	return 0;
 }
 
-int link_dialled(struct remote *r, int fd, struct link **ret)
+static int secure(struct platform *p, struct stream *stream)
+{
+	SSL_CTX *context = p->o.place ? place_context(p->o.place, CONTEXT_DIAL_FRAMES) : NULL;
+	int e = context ? stream_secure(stream, context, false, NULL) : p->o.place ? -ENOMEM : 0;
+	SSL_CTX_free(context);
+	return e;
+}
+
+static int dialled_new(struct platform *p, int fd, struct link **ret)
 {
 	struct stream *stream;
-	struct link *l;
-	int e = stream_new(&stream, r->platform->o.net, fd, &stream_events, NULL);
-	if (e)
+	int e = stream_new(&stream, p->o.net, fd, &stream_events, NULL);
+	if (e) {
 		close(fd);
-	else
-		e = link_new(r->platform, stream, &l);
+		return e;
+	}
+	e = secure(p, stream);
+	if (!e)
+		return link_new(p, stream, ret);
+	stream_close(stream);
+	return e;
+}
+
+int link_dialled(struct remote *r, int fd, struct link **ret)
+{
+	struct link *l;
+	int e = dialled_new(r->platform, fd, &l);
 	if (e)
 		return e;
 	l->state = LINK_GREETING;

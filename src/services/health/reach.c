@@ -17,6 +17,7 @@ struct reach {
 	uv_timer_t timer;
 	int fd, handles;
 	int64_t probe_ns;
+	bool secure;
 	reach_fn *fn;
 	void *data;
 };
@@ -105,7 +106,7 @@ static void on_dialled(void *data, int fd)
 	struct reach *r = data;
 	r->dial = NULL;
 	r->fd = fd;
-	if (fd < 0 || begin_probe(r))
+	if (fd < 0 || r->secure || begin_probe(r))
 		settle(r, fd, false);
 	else
 		step_probe(r, 0);
@@ -117,7 +118,7 @@ int reach_start(struct reach **ret, struct net *net, const char *address, const 
 	struct reach *r = calloc(1, sizeof *r);
 	if (!r)
 		return -ENOMEM;
-	*r = (struct reach){.net = net, .fn = fn, .data = data, .fd = -1, .probe_ns = patience->probe_ns};
+	*r = (struct reach){.net = net, .fn = fn, .data = data, .fd = -1, .probe_ns = patience->probe_ns, .secure = patience->secure};
 	int e = dial_tcp(&r->dial, net, address, patience->connect_ms, on_dialled, r);
 	if (e) {
 		free(r);

@@ -15,6 +15,7 @@ typedef void reach_fn(void *data, int fd, bool urgent);
 struct reach_patience {
 	int64_t connect_ms; /* an address; 0: the dial's own */
 	int64_t probe_ns;   /* 0: the probe's own */
+	bool secure;	    /* TLS comes next: no probe, no urgent data */
 };
 
 int reach_start(struct reach **ret, struct net *net, const char *address, const struct reach_patience *patience,

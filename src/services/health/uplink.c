@@ -127,6 +127,7 @@ static void reach_with(struct uplink *u, struct reach_patience patience)
 		return;
 	u->refused = false;
 	u->reach_ns = clock_mono_ns();
+	patience.secure = u->health->core->place;
 	int r = reach_start(&u->reach, &u->health->core->net, u->address, &patience, on_reached, u);
 	if (r)
 		reach_failed(u, uv_strerror(r));

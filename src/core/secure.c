@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/secure.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/links.h"
+#include "core/speech.h"
+#include "identity/place.h"
+#include "os/log.h"
+
+/* What each role of HMON's takes: one of these in the certificate. Frames take what a client does. */
+static const struct {
+	const char *name;
+	unsigned one_of;
+} roles[] = {
+    {"client", CERTIFIED_READER | CERTIFIED_OPERATOR | CERTIFIED_USER | CERTIFIED_HOST},
+    {"node", CERTIFIED_HOST},
+    {"monitor", CERTIFIED_MONITOR},
+};
+
+static int secure(struct peer *p, enum context_kind kind, bool accepting, const char *alpn)
+{
+	SSL_CTX *context = place_context(p->core->place, kind);
+	int r = context ? stream_secure(p->stream, context, accepting, alpn) : -ENOMEM;
+	SSL_CTX_free(context);
+	p->secure = !r;
+	return r;
+}
+
+int secure_begin(struct peer *p, bool accepted)
+{
+	if (!p->core->place || p->asker.uid != (uid_t)-1)
+		return 0;
+	return accepted ? secure(p, CONTEXT_ACCEPT, true, NULL) : secure(p, CONTEXT_DIAL_HMON, false, NULL);
+}
+
+static int refuse(struct peer *p, const char *why)
+{
+	log_event(LOG_NOTICE, "tls", "%s: refused: %s", p->asker.address, why);
+	p->core->figures.refused++;
+	peer_gone(p, -EPROTO, why);
+	peer_close(p);
+	return -EPROTO;
+}
+
+int secure_done(struct peer *p)
+{
+	struct buf why = BUF_INIT;
+	p->protocol = context_protocol(stream_ssl(p->stream));
+	if (p->protocol == PROTOCOL_JOIN)
+		return 0;
+	int r = context_peer(stream_ssl(p->stream), &p->who, &why);
+	if (r)
+		r = refuse(p, buf_str(&why));
+	else if (p->dialled && !(p->who.roles & CERTIFIED_MASTER))
+		r = refuse(p, "its certificate is no master's");
+	buf_release(&why);
+	return r;
+}
+
+bool secure_may_be(const struct peer *p, const char *role)
+{
+	if (!p->secure)
+		return true;
+	if (p->protocol == PROTOCOL_JOIN)
+		return false;
+	for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+		if (!strcmp(roles[i].name, role))
+			return p->who.roles & roles[i].one_of;
+	return false;
+}
+
+void secure_failed(const struct peer *p)
+{
+	const char *why = context_refusal(stream_ssl(p->stream));
+	log_event(LOG_NOTICE, "tls", "%s: %s: %s", p->asker.address, p->dialled ? "not reached" : "refused",
+	    why ? why : *stream_why(p->stream) ? stream_why(p->stream) : "it hung up in the handshake");
+}
+
+void secure_judge(struct core *core)
+{
+	links_judge(core);
+	for (struct peer *p = core->peers, *next; p; p = next) {
+		struct buf why = BUF_INIT;
+		next = p->next;
+		if (p->secure && p->protocol && p->protocol != PROTOCOL_JOIN && place_judge(core->place, &p->who, &why))
+			refuse(p, buf_str(&why));
+		buf_release(&why);
+	}
+}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster with keys: made, joined, over TLS alone, and who is out of it is out."""
+import json
+import re
+import subprocess
+import time
+
+import pytest
+
+from cluster import Daemon, Network, wait_for
+from test_operations import operations
+
+
+class Keyed:
+    """Hosts in namespaces, without any configuration; h1 makes the cluster."""
+
+    def __init__(self, tmp_path, n):
+        self.network = Network(n)
+        self.hosts = {i: Daemon(str(tmp_path), "monitor host { enabled = false }\n", f"h{i}", self.network.space(i)) for i in range(1, n + 1)}
+        for d in self.hosts.values():
+            d.start()
+
+    def __getitem__(self, i):
+        return self.hosts[i]
+
+    def token(self, *arguments):
+        (answer,) = json.loads(self[1].vigia("cluster", "token", *arguments, "--json").stdout)
+        return answer["token"]
+
+    def join(self, i):
+        self[i].vigia("cluster", "join", self.token())
+
+    def all_join(self):
+        self[1].vigia("cluster", "init")
+        for i in self.hosts:
+            if i > 1:
+                self.join(i)
+        wait_for(lambda: all(self.view(i) == self.view(1) and len(self.view(i)) == len(self.hosts) for i in self.hosts), 30, "one view")
+
+    def view(self, i):
+        return {h["name"]: h["state"] for h in operations(self[i], "host.list")}
+
+    def close(self):
+        for d in self.hosts.values():
+            d.stop()
+        self.network.close()
+
+
+@pytest.fixture
+def keyed(tmp_path):
+    made = []
+
+    def make(n):
+        made.append(Keyed(tmp_path, n))
+        return made[-1]
+
+    yield make
+    for k in made:
+        k.close()
+
+
+def test_a_cluster_is_made_and_joined_and_hosts_ask_each_other(keyed):
+    k = keyed(3)
+    assert "no cluster" in k[1].vigia("cluster", "status", check=False).stderr
+    k.all_join()
+    assert set(k.view(3).values()) == {"up"}
+    assert operations(k[3], "host.info", "at=h2")[0]["name"] == "h2"
+    known = {c["host"] for c in operations(k[1], "cluster.status")}
+    assert known == {"h1", "h2", "h3"}
+    assert len({operations(k[i], "cluster.status")[0]["cluster"] for i in k.hosts}) == 1
+    for i in k.hosts:
+        k[i].stop()
+    for i in k.hosts:
+        k[i].start()
+    wait_for(lambda: all(set(k.view(i).values()) == {"up"} and len(k.view(i)) == 3 for i in k.hosts), 30, "all back")
+
+
+# ------------------------------------------------------------------------------------------------------- outsiders
+
+def certificate(directory, name, signer=None, days=1, subject=None):
+    """A key and a certificate of somebody's own making: paths of both."""
+    key, pem = f"{directory}/{name}.key", f"{directory}/{name}.pem"
+    how = ["-x509"] if not signer else ["-x509", "-CA", signer[1], "-CAkey", signer[0]]
+    subprocess.run(["openssl", "req", *how, "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", pem,
+                    "-days", str(days), "-subj", subject or f"/CN={name}"], check=True, capture_output=True)
+    return key, pem
+
+
+class Outsider:
+    """Somebody on the network, in the namespace of a host."""
+
+    def __init__(self, k, at):
+        self.k, self.at = k, at
+
+    def says(self, code, *arguments):
+        p = subprocess.run(["ip", "netns", "exec", self.k.network.space(self.at), "/usr/bin/python3", "-c", code, self.k.network.address(1),
+                            *arguments], capture_output=True, text=True, timeout=30)
+        return p.stdout + p.stderr
+
+
+TLS = """
+import socket, ssl, sys
+address, cert, key, version, alpn = sys.argv[1:6]
+c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+if version == "1.2":
+    c.maximum_version = ssl.TLSVersion.TLSv1_2
+if cert:
+    c.load_cert_chain(cert, key)
+if alpn:
+    c.set_alpn_protocols([alpn])
+s = socket.create_connection((address, 7660), 10)
+try:
+    t = c.wrap_socket(s)
+    t.sendall(b"<hmon version='1' role='client'><master query='info' id='1'/>")
+    print("heard", t.recv(1000))
+except (ssl.SSLError, OSError) as e:
+    print("refused", e)
+"""
+
+PLAIN = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], 7660), 10)
+s.sendall(sys.argv[2].encode("latin-1"))
+s.settimeout(10)
+try:
+    print("heard", len(s.recv(1000)))
+except OSError as e:
+    print("refused", e)
+"""
+
+
+def refusals(d):
+    return re.findall(r"tls: \S+: refused: (.*)", d.read_log())
+
+
+@pytest.mark.parametrize("what, says", [
+    ("none", "certificate"), ("own", "certificate"), ("forged", "certificate"), ("old", "TLS"), ("http", "protocol"), ("no protocol", "protocol")])
+def test_who_has_no_certificate_of_the_cluster_gets_in_nowhere(keyed, tmp_path, what, says):
+    k = keyed(2)
+    k.all_join()
+    own = certificate(tmp_path, "own")
+    forged = certificate(tmp_path, "forged", own, subject=f"/O={operations(k[1], 'cluster.status')[0]['cluster']}/OU=node/CN={'0' * 31}7")
+    key, pem = {"own": own, "forged": forged}.get(what, ("", ""))
+    before = len(refusals(k[1]))
+    said = Outsider(k, 2).says(TLS, pem, key, "1.2" if what == "old" else "1.3",
+                               {"http": "http/1.1", "no protocol": ""}.get(what, "hmon"))
+    assert said.startswith("refused") or said == "heard b''\n", said
+    wait_for(lambda: len(refusals(k[1])) > before, 10, "its one line")
+    assert says in refusals(k[1])[-1], refusals(k[1])
+    assert len(refusals(k[1])) == before + 1
+
+
+@pytest.mark.parametrize("text", ["<hmon version='1' role='client'><master query='info' id='1'/>", "\x89VIGIA1\n", "GET / HTTP/1.1\r\n\r\n"])
+def test_plain_text_is_not_answered(keyed, text):
+    k = keyed(2)
+    k.all_join()
+    said = Outsider(k, 2).says(PLAIN, text)
+    assert said == "heard 0\n" or said.startswith("refused") or (said.startswith("heard ") and int(said.split()[1]) <= 7), said
+    wait_for(lambda: refusals(k[1]), 10, "its line")
+    assert "TLS" in refusals(k[1])[-1] or "HTTP" in refusals(k[1])[-1]
+
+
+def test_a_token_is_taken_once(keyed):
+    k = keyed(3)
+    k[1].vigia("cluster", "init")
+    token = k.token()
+    k[2].vigia("cluster", "join", token)
+    p = k[3].vigia("cluster", "join", token, check=False)
+    assert p.returncode == 1 and "the master says: " in p.stderr, p.stderr
+    p = k[3].vigia("cluster", "join", token[:-2], check=False)
+    assert p.returncode == 1 and "token" in p.stderr
+    k.join(3)
+
+
+def test_a_host_that_is_revoked_is_out_everywhere_and_stays_out(keyed):
+    k = keyed(4)
+    k.all_join()
+    assert operations(k[3], "host.ping", "at=h4") and operations(k[2], "host.ping", "at=h4")
+    begun = time.monotonic()
+    k[1].vigia("cluster", "revoke", "h4")
+    for i in (1, 2, 3):
+        wait_for(lambda: k[i].vigia("host.ping", "at=h4", "x", check=False).returncode, 15, f"h{i} not reaching it")  # noqa: B023
+        wait_for(lambda: k[4].vigia("host.ping", f"at=h{i}", "x", check=False).returncode, 15, f"it not reaching h{i}")  # noqa: B023
+    assert time.monotonic() - begun < 15, "three times the 5 s that it may take"
+    wait_for(lambda: k.view(2)["h4"] != "up", 30, "its being down")
+    assert k.view(2)["h3"] == "up" and operations(k[2], "host.ping", "at=h3")
+    k[4].stop()
+    k[4].start()
+    wait_for(lambda: any("revoked" in r for r in refusals(k[1])), 20, "its being refused")
+    assert k.view(1)["h4"] != "up"
