@@ -40,6 +40,11 @@ def steps(p):
 class Hosts:
     """h1 with a vigiad; the others with an sshd and the configuration that a vigiad there would have."""
 
+    arguments = "--masters=%m --insecure-control"
+
+    def conf(self, i):
+        return f'insecure_network = true\nlisten = {{"{self.network.address(i)}:7660"}}\n'
+
     def __init__(self, n):
         self.directory = tempfile.mkdtemp(prefix="vigia-test.")
         self.network = Network(n)
@@ -47,11 +52,11 @@ class Hosts:
         for name in ("key", "host_key"):
             sshd.key(f"{self.directory}/{name}")
         for i in range(1, n + 1):
-            conf = f'insecure_network = true\nlisten = {{"{self.network.address(i)}:7660"}}\ndefault_monitors = false\n'
+            conf = self.conf(i) + "default_monitors = false\n"
             if i == 1:  # the machine may be slow; who dies is down at once all the same
                 conf += f"add {{\n{self.way()}}}\nmaster {{ late = \"10s\"\n down = \"30s\" }}\n"
             self.daemons[f"h{i}"] = Daemon(self.directory, conf, f"h{i}", self.network.space(i),
-                                           options=["--insecure-control"] if i == 1 else ())
+                                           options=["--insecure-control"] if i == 1 and "control" in self.arguments else ())
         for i in range(2, n + 1):
             self.servers.append(sshd.Server(f"{self.directory}/sshd{i}", self.network.space(i), self.network.address(i)))
         self["h1"].start()
@@ -65,7 +70,7 @@ class Hosts:
                     f"\tIdentityFile {self.directory}/key\n\tIdentitiesOnly yes\n\tUserKnownHostsFile /dev/null\n"
                     "\tStrictHostKeyChecking no\n\tLogLevel ERROR\n")
         place = f"{self.directory}/%h"
-        vigiad = f"{os.path.abspath(PREFIX)}/sbin/vigiad --config {place}/vigia.conf --daemon --masters=%m --insecure-control"
+        vigiad = f"{os.path.abspath(PREFIX)}/sbin/vigiad --config {place}/vigia.conf --daemon {self.arguments}"
         return (f'ssh = "ssh -x -F {self.directory}/ssh_config -- %h %c"\n'
                 f'command = "env XDG_RUNTIME_DIR={place} XDG_STATE_HOME={place} {vigiad}"\n')
 

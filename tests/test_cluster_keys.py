@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+import sshd
 from cluster import Daemon, Network, wait_for
+from test_add_hosts import Hosts, steps
 from test_operations import operations
 
 
@@ -73,6 +75,38 @@ def test_a_cluster_is_made_and_joined_and_hosts_ask_each_other(keyed):
     for i in k.hosts:
         k[i].start()
     wait_for(lambda: all(set(k.view(i).values()) == {"up"} and len(k.view(i)) == 3 for i in k.hosts), 30, "all back")
+
+
+class OverSsh(Hosts):
+    """Without any of what is insecure; h1 has made a cluster."""
+
+    arguments = ""
+
+    def conf(self, i):
+        return ""
+
+
+@pytest.fixture
+def over_ssh():
+    sshd.need()
+    h = OverSsh(4)
+    h.vigia("cluster", "init")
+    yield h
+    h.close()
+
+
+def test_hosts_are_added_over_ssh_in_one_command_and_have_keys_then(over_ssh):
+    h = over_ssh
+    told = steps(h.vigia("add", "h2", "h3", "h4", "--json"))
+    assert {n: s[-1][0] for n, s in told.items()} == {"h2": "joined", "h3": "joined", "h4": "joined"}
+    h.agree(h1="up", h2="up", h3="up", h4="up")
+    assert {c["host"] for c in operations(h["h1"], "cluster.status")} == {"h1", "h2", "h3", "h4"}
+    assert operations(h["h2"], "host.info", "at=h4")[0]["name"] == "h4"
+    told = steps(h.vigia("add", "h3", "--json"))
+    assert told["h3"][-1][0] == "joined", "it can be repeated"
+    h.vigia("del", "h4", check=False)
+    text = "".join(open(f"/proc/{p}/cmdline").read() for p in [h.pid("h2"), h["h1"].pid])
+    assert "vigia1." not in text, "no token in arguments"
 
 
 # ------------------------------------------------------------------------------------------------------- outsiders

@@ -87,6 +87,8 @@ struct core {
 	bool leaving;		       /* it is removed from the cluster, and about to end */
 	void (*end)(struct core *core); /* asks the daemon to end, soon; set after core_start() */
 	struct membership *membership; /* the service's that sees to: */
+	/* Where the authority is: makes a token for a newcomer and calls ready, later: token NULL: there is none, for people why. */
+	void (*invite)(struct core *core, void (*ready)(void *owner, const char *token, const char *why), void *owner);
 	struct place *place;   /* this host's in its cluster; NULL: in none */
 	bool insecure_control; /* other hosts may change things: for tests, in a network that leads nowhere */
 	uint64_t askers; /* so far */

@@ -2,6 +2,7 @@
 #include "core/joining.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,8 @@ struct way {
 	struct system_run *run;	 /* NULL: it is over */
 	struct process_key key;	 /* pid 0: not known yet */
 	int fd;			 /* what it says */
+	int to;			 /* where it says it; -1: that has gone to it */
+	bool invited;		 /* waits for its token */
 	uv_poll_t poll;
 	struct said said;
 	struct way *next, **link;
@@ -184,6 +187,8 @@ static void way_free(struct way *w)
 	if (w->next)
 		w->next->link = w->link;
 	uv_close((uv_handle_t *)&w->poll, on_poll_closed);
+	if (w->to >= 0)
+		close(w->to);
 	close(w->fd); /* not before: the loop would forget who has its number next */
 }
 
@@ -194,7 +199,7 @@ static void end(struct way *w)
 	if (w->host)
 		w->host->work = NULL;
 	w->host = NULL;
-	if (!w->key.pid)
+	if (!w->key.pid) /* on_started or on_token comes */
 		return;
 	system_type_of(s)->signal(s, &w->key, SIGTERM);
 	system_type_of(s)->forget(w->run);
@@ -274,38 +279,101 @@ static const char *command_of(const struct steps_host *h)
 static int words_for(const struct steps_host *h, const char *const **ret)
 {
 	const struct joining *j = h->core->joining;
-	struct buf masters = BUF_INIT;
+	struct buf masters = BUF_INIT, command = BUF_INIT;
 	put_masters(&masters, j->masters);
-	int r = joining_words(command_of(h), without_user(h->name), buf_str(&masters), j->program, ret);
+	buf_putf(&command, "%s%s", command_of(h), h->core->place ? " --join" : "");
+	int r = joining_words(buf_str(&command), without_user(h->name), buf_str(&masters), j->program, ret);
 	buf_release(&masters);
+	buf_release(&command);
+	return r;
+}
+
+/* A pipe from which this text is read, and then its end; -1: no text. */
+static int pipe_of(const char *text, int *ret)
+{
+	int ends[2], r = 0;
+	*ret = -1;
+	if (!text)
+		return 0;
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	if (write(ends[1], text, strlen(text)) != (ssize_t)strlen(text) || write(ends[1], "\n", 1) != 1)
+		r = -EIO;
+	close(ends[1]);
+	fcntl(ends[0], F_SETFL, 0);
+	if (r)
+		close(ends[0]);
+	else
+		*ret = ends[0];
 	return r;
 }
 
 /* Negative: it does not start; -EAGAIN: just now. */
-static int start(struct steps_host *h)
+static int start(struct way *w, const char *token)
 {
-	struct system *s = processes_system(h->core);
+	struct system *s = processes_system(w->core);
 	const char *const *words;
-	int from, to, r = words_for(h, &words);
+	int in, r = words_for(w->host, &words);
 	if (r)
 		return r;
-	r = system_pipe(&from, &to);
-	struct way *w = r ? NULL : way_new(h, from);
-	if (!r && !w) {
-		close(from);
-		close(to);
-		r = -ENOMEM;
+	r = pipe_of(token, &in);
+	if (!r) {
+		const struct launch l = {.arguments = words, .fds = (int[]){in, w->to, w->to}};
+		r = system_type_of(s)->start_remote(s, w->host->name, &l, &events, w, &w->run);
 	}
-	if (w) {
-		const struct launch l = {.arguments = words, .fds = (int[]){-1, to, to}};
-		r = system_type_of(s)->start_remote(s, h->name, &l, &events, w, &w->run);
-		close(to);
-		h->work = w;
-		if (r)
-			way_free(w);
-	}
+	if (in >= 0)
+		close(in);
 	free((void *)(uintptr_t)words);
 	return r;
+}
+
+static void start_or_fail(struct way *w, const char *token)
+{
+	struct steps_host *h = w->host;
+	int r = start(w, token);
+	if (r != -EAGAIN) {
+		h->begun = true;
+		h->waiting = "what connects there did not come to an end";
+	}
+	if (!r) {
+		close(w->to);
+		w->to = -1;
+		steps_tell(h, "connecting", "%s", "");
+		return;
+	}
+	way_free(w);
+	if (h->begun)
+		steps_fail(h, "can't connect: %s", strerror(-r));
+}
+
+static void on_token(void *owner, const char *token, const char *why)
+{
+	struct way *w = owner;
+	struct steps_host *h = w->host;
+	w->invited = false;
+	if (h && token) {
+		start_or_fail(w, token);
+		return;
+	}
+	way_free(w);
+	if (h)
+		steps_fail(h, "no token for it: %s", why);
+}
+
+static int open_way(struct steps_host *h, struct way **ret)
+{
+	int from, to, r = system_pipe(&from, &to);
+	if (r)
+		return r;
+	*ret = way_new(h, from);
+	if (*ret) {
+		(*ret)->to = to;
+		h->work = *ret;
+		return 0;
+	}
+	close(from);
+	close(to);
+	return -ENOMEM;
 }
 
 static void begin(struct steps_host *h)
@@ -320,15 +388,22 @@ static void begin(struct steps_host *h)
 		steps_look(h);
 		return;
 	}
-	int r = start(h);
-	if (r == -EAGAIN)
+	if (h->core->place && !h->core->invite) {
+		steps_fail(h, "the cluster's authority is not on this host: hosts are added there");
 		return;
-	h->begun = true;
-	h->waiting = "what connects there did not come to an end";
-	if (r)
+	}
+	struct way *w;
+	int r = h->work ? 0 : open_way(h, &w);
+	if (r) {
 		steps_fail(h, "can't connect: %s", strerror(-r));
-	else
-		steps_tell(h, "connecting", "%s", "");
+	} else if (!h->core->place) {
+		start_or_fail(h->work, NULL);
+	} else {
+		w = h->work;
+		w->invited = h->begun = true;
+		h->waiting = "its token is not made yet";
+		h->core->invite(h->core, on_token, w);
+	}
 }
 
 static void release(struct steps_host *h)
@@ -386,8 +461,12 @@ void joining_stop(struct core *core)
 		if (h)
 			steps_fail(h, "this daemon ends");
 		if (!w->key.pid) {
-			system_type_of(processes_system(core))->forget(w->run);
-			way_free(w);
+			if (w->run)
+				system_type_of(processes_system(core))->forget(w->run);
+			if (w->invited)
+				w->host = NULL; /* its token may still come */
+			else
+				way_free(w);
 		} else {
 			end(w);
 		}

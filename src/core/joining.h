@@ -4,6 +4,7 @@
  *
  * What is started there says `host NAME ID` once it serves, with ` already` behind it where one runs there already, and
  * ends with 0 while the daemon goes on. Where it says nothing of that, the host of the name that was asked for is awaited.
+ * In a cluster with keys its last word is --join, and a token is on its standard input (decision 0017).
  */
 #ifndef VIGIA_CORE_JOINING_H
 #define VIGIA_CORE_JOINING_H

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/client.h"
 #include "conf/conf.h"
 #include "core/core.h"
 #include "core/describe.h"
@@ -55,6 +56,9 @@ struct daemon {
 	struct conf_said said;
 	int background; /* who waits for us to serve; -1: nobody */
 	bool insecure_control, stopping;
+	bool joins; /* --join: a token is on standard input */
+	char token[TOKEN_TEXT_MAX + 2];
+	int status; /* to end with */
 };
 
 static struct daemon d = {.runtime_lock = -1, .state_lock = -1, .background = -1};
@@ -614,6 +618,52 @@ static int start_health(void)
 	return r;
 }
 
+static void on_joined(int result, const char *why)
+{
+	if (!result) {
+		tell_background(false);
+		return;
+	}
+	fprintf(stderr, "vigiad: can't join: %s\n", why);
+	d.status = 1;
+	stop();
+}
+
+/* Its first line; where it says nothing the masters, which are the token's, are dialled by nobody. */
+static int read_token(struct buf *why)
+{
+	size_t n = fread(d.token, 1, sizeof d.token - 1, stdin);
+	d.token[n] = '\0';
+	d.token[strcspn(d.token, "\r\n")] = '\0';
+	d.said.masters = NULL;
+	if (*d.token)
+		return 0;
+	buf_puts(why, "no token came on standard input");
+	return -EINVAL;
+}
+
+/* A daemon runs here already: the token is for that one. It may have joined before. */
+static int join_running(struct buf *why)
+{
+	struct client *c;
+	struct msg *error = NULL;
+	buf_clear(why);
+	int r = client_open(&c, NULL, why);
+	if (r)
+		return r;
+	struct msg *query = client_query(c, "cluster", "join");
+	if (query)
+		msg_set_bytes(query, "token", d.token, strlen(d.token));
+	r = client_call(c, query, NULL, NULL, &error);
+	if (error && strcmp(msg_get(error, "code", ""), "exists"))
+		buf_puts(why, error->text);
+	else if (error)
+		r = 0;
+	msg_free(error);
+	client_close(c);
+	return r;
+}
+
 static int serve(struct buf *why)
 {
 	struct core_limits limits = limits_of(d.conf);
@@ -653,7 +703,12 @@ static int serve(struct buf *why)
 	}
 	notify_ready();
 	log_event(LOG_NOTICE, "daemon", "vigiad %s serves as %s", VIGIA_VERSION, d.conf->name);
-	tell_background(false);
+	if (d.joins && !d.core.place)
+		r = membership_join(&d.membership, d.token, on_joined, why);
+	else
+		tell_background(false);
+	if (r)
+		return r;
 	uv_run(&d.loop, UV_RUN_DEFAULT);
 	return 0;
 }
@@ -741,6 +796,7 @@ static void usage(FILE *to)
 	      "  --daemon        goes on in the background once it serves, and says `host NAME ID`\n"
 	      "  --masters LIST  HOST:PORT[,HOST:PORT...] to report to, besides those of the configuration\n"
 	      "  --listen LIST   ADDRESS:PORT[,ADDRESS:PORT...] in place of those of the configuration\n"
+	      "  --join          joins the cluster of the token that is read from standard input, if it is in none\n"
 	      "  --insecure-network\n"
 	      "                  as insecure_network = true in the configuration\n"
 	      "  --insecure-control\n"
@@ -765,7 +821,7 @@ static int read_command_line(int argc, char **argv, struct command_line *ret)
 	    {"foreground", no_argument, NULL, 'f'}, {"insecure-control", no_argument, NULL, 'i'},
 	    {"check", no_argument, NULL, 'k'},
 	    {"daemon", no_argument, NULL, 'b'}, {"masters", required_argument, NULL, 'm'},
-	    {"listen", required_argument, NULL, 'l'}, {"insecure-network", no_argument, NULL, 'n'},
+	    {"listen", required_argument, NULL, 'l'}, {"join", no_argument, NULL, 'j'}, {"insecure-network", no_argument, NULL, 'n'},
 	    {"dump", no_argument, NULL, 'd'}, {"describe", no_argument, NULL, 'D'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'v'}, {0}};
@@ -783,6 +839,8 @@ static int read_command_line(int argc, char **argv, struct command_line *ret)
 			d.said.masters = optarg;
 		else if (o == 'l')
 			d.said.listen = optarg;
+		else if (o == 'j')
+			d.joins = true;
 		else if (o == 'b')
 			ret->background = true;
 		else
@@ -845,7 +903,10 @@ static int begin_background(void)
 static int run(const char *file, bool background)
 {
 	struct buf why = BUF_INIT;
-	int r = background ? begin_background() : 0;
+	int r = d.joins ? read_token(&why) : 0;
+	if (r)
+		return die("--join", &why, r);
+	r = background ? begin_background() : 0;
 	if (r)
 		return die("can't go into the background", &why, r);
 	if (load_conf(file, &why)) {
@@ -859,6 +920,8 @@ static int run(const char *file, bool background)
 	services_choose(&d.services, d.conf, &daemon_service);
 	d.has_health = services_have(&d.services, &health_service);
 	r = prepare_places(&why);
+	if (r == -EBUSY && d.joins)
+		r = join_running(&why) ? : -EBUSY;
 	if (r == -EBUSY && d.background >= 0) {
 		tell_background(true);
 		buf_release(&why);
@@ -882,7 +945,7 @@ static int run(const char *file, bool background)
 		return die("can't serve", &why, r);
 	release();
 	buf_release(&why);
-	return 0;
+	return d.status;
 }
 
 int main(int argc, char **argv)

@@ -164,6 +164,7 @@ void membership_changed(struct membership *m)
 {
 	bool joined = m->place && !m->core->place;
 	m->core->place = m->place;
+	m->core->invite = m->place && m->authority ? membership_invite : NULL;
 	if (joined)
 		drop_plain(m->core);
 	let_join(m);
@@ -194,6 +195,7 @@ int membership_start(struct membership *m, struct core *core, void (*changed)(vo
 	m->changed = changed;
 	core->membership = m;
 	core->place = m->place;
+	core->invite = m->place && m->authority ? membership_invite : NULL;
 	uv_timer_init(core->net.loop, &m->tick);
 	m->tick.data = m;
 	let_join(m);

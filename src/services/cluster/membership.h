@@ -34,6 +34,7 @@ struct membership {
 	uv_timer_t tick;
 	struct follower *followers;
 	struct follow *follows;
+	void (*joined)(int result, const char *why); /* as membership_join() was told; NULL: it is over */
 	void (*changed)(void); /* this host is in a cluster now, or is no more */
 	bool stopping;
 };
@@ -45,6 +46,8 @@ int membership_open(struct membership *m, const char *state_directory, const str
 int membership_start(struct membership *m, struct core *core, void (*changed)(void));
 void membership_stop(struct membership *m);
 void membership_release(struct membership *m);
+/* As cluster.join; `joined` is called when it is over: 0, or negative errno with why. -EBADMSG: it is no token. */
+int membership_join(struct membership *m, const char *token, void (*joined)(int result, const char *why), struct buf *why);
 
 /* --- jobs --- */
 
@@ -57,6 +60,8 @@ struct job {
 	int result;
 	struct buf why;
 	int64_t now_s;
+	void (*ready)(void *owner, const char *token, const char *why); /* who asked for a token, where it was no call */
+	void *owner;
 	char text[TOKEN_TEXT_MAX]; /* what run was given, or gives */
 	struct token token;
 	unsigned roles;
@@ -76,6 +81,11 @@ void job_start(struct job *take_job);
 /* Of one that is not to start after all. */
 void job_drop(struct job *j);
 void job_over(struct call *c);
+
+/* --- operations.c --- */
+
+/* As core->invite. */
+void membership_invite(struct core *core, void (*ready)(void *owner, const char *token, const char *why), void *owner);
 
 /* --- membership.c: what follows --- */
 

@@ -158,6 +158,30 @@ static void token_done(struct job *j)
 	end(j);
 	if (!j->result)
 		membership_changed(j->m);
+	if (j->ready)
+		j->ready(j->owner, j->result ? NULL : j->text, j->why.len ? buf_str(&j->why) : "no memory");
+}
+
+static void set_masters(struct job *j, const char *masters)
+{
+	struct buf own = BUF_INIT;
+	joining_put_masters(j->m->core, &own);
+	snprintf(j->token.masters, sizeof j->token.masters, "%s", *masters ? masters : buf_str(&own));
+	buf_release(&own);
+}
+
+void membership_invite(struct core *core, void (*ready)(void *owner, const char *token, const char *why), void *owner)
+{
+	struct job *j = job_new(core->membership, NULL, token_job, token_done);
+	if (!j) {
+		ready(owner, NULL, "no memory");
+		return;
+	}
+	j->ready = ready;
+	j->owner = owner;
+	j->roles = CERTIFIED_NODE;
+	set_masters(j, "");
+	job_start(j);
 }
 
 static int run_token(struct call *c)
@@ -175,10 +199,7 @@ static int run_token(struct call *c)
 	}
 	if (j->roles == CERTIFIED_MASTER)
 		j->roles = CERTIFIED_HOST;
-	struct buf own = BUF_INIT;
-	joining_put_masters(c->core, &own);
-	snprintf(j->token.masters, sizeof j->token.masters, "%s", *masters ? masters : buf_str(&own));
-	buf_release(&own);
+	set_masters(j, masters);
 	job_start(j);
 	return CALL_LATER;
 }
@@ -245,17 +266,34 @@ static int join_job(struct job *j)
 
 static void join_done(struct job *j)
 {
+	struct membership *m = j->m;
+	void (*joined)(int result, const char *why) = m->joined;
 	take_over(j);
-	if (j->result) {
-		fail(j);
-		return;
+	m->joined = NULL;
+	if (!j->result) {
+		log_event(LOG_NOTICE, "cluster", "this host is in the cluster %s", place_own(m->place).cluster);
+		snprintf(m->masters, sizeof m->masters, "%s", j->token.masters);
+		if (j->call)
+			put_status(j->call);
 	}
-	snprintf(j->m->masters, sizeof j->m->masters, "%s", j->token.masters);
-	log_event(LOG_NOTICE, "cluster", "this host is in the cluster %s", place_own(j->m->place).cluster);
-	if (j->call)
-		put_status(j->call);
 	end(j);
-	membership_changed(j->m);
+	if (!j->result)
+		membership_changed(m);
+	if (joined && !j->call)
+		joined(j->result, buf_str(&j->why));
+}
+
+int membership_join(struct membership *m, const char *token, void (*joined)(int result, const char *why), struct buf *why)
+{
+	struct job *j = job_new(m, NULL, join_job, join_done);
+	int r = j ? token_read(token, strlen(token), &j->token, why) : -ENOMEM;
+	if (!r) {
+		m->joined = joined;
+		job_start(j);
+	} else if (j) {
+		job_drop(j);
+	}
+	return r;
 }
 
 static int run_join(struct call *c)
