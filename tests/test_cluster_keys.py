@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster with keys: made, joined, over TLS alone, and who is out of it is out."""
 import json
+import os
 import re
 import subprocess
 import time
@@ -223,3 +224,40 @@ def test_a_host_that_is_revoked_is_out_everywhere_and_stays_out(keyed):
     k[4].start()
     wait_for(lambda: any("revoked" in r for r in refusals(k[1])), 20, "its being refused")
     assert k.view(1)["h4"] != "up"
+
+
+# ------------------------------------------------------------------------------------------------------ anew
+
+def own(d):
+    return operations(d, "cluster.status")[0]
+
+
+def test_certificates_are_renewed_and_keys_replaced_without_a_restart(keyed):
+    k = keyed(3)
+    k.all_join()
+    pids = [k[i].pid for i in k.hosts]
+    for i in k.hosts:
+        k[i].vigia("cluster", "renew")
+        wait_for(lambda: "this host has a new certificate" in k[i].read_log(), 10, f"h{i}'s new one")  # noqa: B023
+    before = own(k[1])["cluster"]
+    k[1].vigia("cluster", "rotate")
+    wait_for(lambda: len({own(k[i])["cluster"] for i in k.hosts} | {before}) == 2 and own(k[3])["cluster"] != before, 30, "the new key everywhere")
+    assert operations(k[3], "host.info", "at=h2")[0]["name"] == "h2"
+    assert set(k.view(2).values()) == {"up"} and [k[i].pid for i in k.hosts] == pids
+    for i in k.hosts:
+        k[i].stop()
+    for i in k.hosts:
+        k[i].start()
+    wait_for(lambda: all(set(k.view(i).values()) == {"up"} and len(k.view(i)) == 3 for i in k.hosts), 30, "all back, with it")
+
+
+def test_who_leaves_has_no_key_any_more(keyed):
+    k = keyed(2)
+    k.all_join()
+    p = k[1].vigia("cluster", "leave", check=False)
+    assert p.returncode == 1 and "authority" in p.stderr
+    k[2].vigia("cluster", "leave")
+    assert "no cluster" in k[2].vigia("cluster", "status", check=False).stderr
+    assert not [f for f in os.listdir(f"{k[2].state}/cluster") if "key" in f or "pem" in f]
+    k.join(2)
+    wait_for(lambda: k.view(2) == {"h1": "up", "h2": "up"}, 30, "its being back")

@@ -92,8 +92,10 @@ static void news_done(struct job *j)
 {
 	if (j->result < 0)
 		log_event(LOG_WARNING, "cluster", "news of whom to believe are refused: %s", buf_str(&j->why));
-	else if (j->result)
-		membership_news(j->m);
+	if (j->result <= 0)
+		return;
+	j->m->renew_at_s = 0; /* the authority's key may be another */
+	membership_news(j->m);
 }
 
 static void on_answer(void *owner, int64_t number, const struct msg *answer)

@@ -185,6 +185,7 @@ static void on_tick(uv_timer_t *timer)
 	if (!m->jobs)
 		let_join(m);
 	follow_tick(m);
+	renew_tick(m);
 }
 
 /* --- life --- */
@@ -206,5 +207,6 @@ void membership_stop(struct membership *m)
 {
 	m->stopping = true;
 	follow_stop(m);
+	renew_stop(m);
 	uv_close((uv_handle_t *)&m->tick, NULL);
 }

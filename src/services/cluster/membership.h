@@ -5,6 +5,7 @@
  *   operations.c  what can be asked
  *   newcomer.c    a newcomer's way to a master, which waits and so is a worker's
  *   follow.c      news go from masters to those who follow them
+ *   renew.c       a new certificate, a new key of the authority's
  *
  * What waits for a disk or a network is done by a worker, one job after the other; all else on the loop.
  */
@@ -21,6 +22,7 @@
 struct job;
 struct follow;
 struct follower;
+struct inquiry;
 
 struct membership {
 	struct core *core;
@@ -37,6 +39,11 @@ struct membership {
 	void (*joined)(int result, const char *why); /* as membership_join() was told; NULL: it is over */
 	void (*changed)(void); /* this host is in a cluster now, or is no more */
 	bool stopping;
+	/* renew.c */
+	bool renews, papers_came;
+	int64_t renew_at_s; /* not before */
+	struct host_id asks; /* a master */
+	struct inquiry *renewal;
 };
 
 extern const struct service cluster_service;
@@ -80,6 +87,8 @@ struct job *job_new(struct membership *m, struct call *c, int (*run)(struct job 
 void job_start(struct job *take_job);
 /* Of one that is not to start after all. */
 void job_drop(struct job *j);
+/* Ends its call, if it has one, as its result says. */
+void job_end(struct job *j);
 void job_over(struct call *c);
 
 /* --- operations.c --- */
@@ -98,6 +107,13 @@ void membership_news(struct membership *m);
 
 /* Shows the token to the first master that answers, and becomes a host of its cluster: the files are in the vault then. */
 int newcomer_join(struct vault *v, const struct host_id *self, const struct token *t, int64_t now_s, struct buf *why);
+
+/* --- renew.c --- */
+
+int renew_run(struct call *c), renew_run_reissue(struct call *c), renew_run_rotate(struct call *c);
+/* If it is time. */
+void renew_tick(struct membership *m);
+void renew_stop(struct membership *m);
 
 /* --- follow.c --- */
 

@@ -43,7 +43,7 @@ static int start(struct call *c, int (*run)(struct job *j), void (*done)(struct 
 	return CALL_LATER;
 }
 
-static void end(struct job *j)
+void job_end(struct job *j)
 {
 	if (j->result)
 		fail(j);
@@ -118,7 +118,7 @@ static void init_done(struct job *j)
 	log_event(LOG_NOTICE, "cluster", "this host has made a cluster: %s", place_own(j->m->place).cluster);
 	if (j->call)
 		put_status(j->call);
-	end(j);
+	job_end(j);
 	membership_changed(j->m);
 }
 
@@ -155,7 +155,7 @@ static void token_done(struct job *j)
 		msg_set_int(m, "until", j->token.until_s * 1000000000);
 		call_send(j->call, m);
 	}
-	end(j);
+	job_end(j);
 	if (!j->result)
 		membership_changed(j->m);
 	if (j->ready)
@@ -228,7 +228,7 @@ static void admit_done(struct job *j)
 		msg_set_bytes(m, "certificate", j->certificate.data, j->certificate.len);
 		call_send(j->call, m);
 	}
-	end(j);
+	job_end(j);
 }
 
 static int run_admit(struct call *c)
@@ -276,7 +276,7 @@ static void join_done(struct job *j)
 		if (j->call)
 			put_status(j->call);
 	}
-	end(j);
+	job_end(j);
 	if (!j->result)
 		membership_changed(m);
 	if (joined && !j->call)
@@ -338,7 +338,7 @@ static void revoke_done(struct job *j)
 {
 	if (!j->result)
 		log_event(LOG_NOTICE, "cluster", "the certificates of %s are revoked", j->text);
-	end(j);
+	job_end(j);
 	if (!j->result)
 		membership_news(j->m);
 }
@@ -373,7 +373,7 @@ static int leave_job(struct job *j)
 static void leave_done(struct job *j)
 {
 	struct membership *m = j->m;
-	end(j);
+	job_end(j);
 	if (j->result)
 		return;
 	struct place *left = m->place;
@@ -452,7 +452,7 @@ static void status_done(struct job *j)
 {
 	if (j->call && j->m->place)
 		put_status(j->call);
-	end(j);
+	job_end(j);
 }
 
 static int run_status(struct call *c)
@@ -495,6 +495,11 @@ static const struct op ops[] = {
 	.fields = status_fields},
     {"cluster", "revoke", "takes a host's, or another's, certificates back: it is out everywhere", OP_CHANGES, ROLE_CLIENT,
 	.args = {{"host", OP_TEXT, "its name or id", .required = true}}, .run = run_revoke, .over = job_over},
+    {"cluster", "renew", "a new certificate for this host, before it is time", OP_CHANGES, ROLE_CLIENT, .run = renew_run, .over = job_over},
+    {"cluster", "rotate", "a new key for the cluster's authority; hosts get new certificates by themselves", OP_CHANGES, ROLE_CLIENT,
+	.run = renew_run_rotate, .over = job_over},
+    {"cluster", "reissue", "a host's own certificate anew, for a host of the cluster", OP_READS, ROLE_CLIENT,
+	.args = {{"request", OP_BYTES, "for it: PKCS#10, DER", .required = true}}, .run = renew_run_reissue, .over = job_over},
     {"cluster", "leave", "this host is in no cluster any more: its key and certificate are gone", OP_CHANGES, ROLE_CLIENT,
 	.run = run_leave, .over = job_over},
     {"cluster", "follow", "news of whom to believe, as they come", OP_STREAMS, ROLE_CLIENT, .run = follow_run, .over = follow_over},
