@@ -97,6 +97,12 @@ struct conf {
 	} history;
 
 	struct {
+		int64_t file_size; /* bytes */
+		int files; /* 0: all */
+		int unwritable; /* as CONF_AUDIT's words are in order: hold, refuse, go-on */
+	} audit;
+
+	struct {
 		char *ssh;
 		char *command;
 		struct conf_addresses masters;

@@ -5,7 +5,7 @@
 #include "conf/options.h"
 
 static const char *const headings[CONF_SECTIONS] = {"## Outside of all sections", "## node { ... }", "## master { ... }",
-    "## master { node NAME { ... } }", "## history { ... }", "## add { ... }", "## limits { ... }", "## nats { ... }"};
+    "## master { node NAME { ... } }", "## history { ... }", "## audit { ... }", "## add { ... }", "## limits { ... }", "## nats { ... }"};
 
 int main(void)
 {

@@ -91,6 +91,15 @@ const struct conf_option conf_options[] = {
 	{CONF_HISTORY, "sync", CONF_DURATION, "5s", 100 * MS, HOUR, AT(history.sync_ns),
 	    "A power cut may cost what was measured in the last so long; a crash of Vigia costs nothing acknowledged."},
 
+	{CONF_AUDIT, "file_size", CONF_SIZE, "16MiB", 64 * KIB, 1024 * MIB, AT(audit.file_size),
+	    "How large a file of the audit log may become before the next one is begun."},
+	{CONF_AUDIT, "files", CONF_COUNT, "64", 0, 1000000, AT(audit.files),
+	    "How many files of it are kept, at least 2; then the oldest goes, which the log tells. 0: all are kept."},
+	{CONF_AUDIT, "unwritable", CONF_UNWRITABLE, "hold", 0, 0, AT(audit.unwritable),
+	    "What becomes of changes while the audit log can't be written: hold (they go on, their records wait in memory; once "
+	    "4 MiB wait, changes are refused), refuse (they are refused at once), go-on (they go on, and records that find no "
+	    "room are only counted). Reading goes on in any case."},
+
 	{CONF_ADD, "ssh", CONF_WAY, REMOTE_SSH, 0, 0, AT(add.ssh),
 	    "How another host is reached for host.add: the words of a program here. In each, %h is the host, %c the command "
 	    "there, quoted for a shell, and %% is %. Takes a restart."},
@@ -131,7 +140,7 @@ static const struct {
 } sections[CONF_SECTIONS] = {
     [CONF_TOP] = {"", CONF_SECTIONS},	  [CONF_NODE] = {"node", CONF_TOP},	  [CONF_MASTER] = {"master", CONF_TOP},
     [CONF_WATCHED] = {"node", CONF_MASTER}, [CONF_HISTORY] = {"history", CONF_TOP},
-    [CONF_ADD] = {"add", CONF_TOP}, [CONF_LIMITS] = {"limits", CONF_TOP}, [CONF_NATS] = {"nats", CONF_TOP},
+    [CONF_AUDIT] = {"audit", CONF_TOP}, [CONF_ADD] = {"add", CONF_TOP}, [CONF_LIMITS] = {"limits", CONF_TOP}, [CONF_NATS] = {"nats", CONF_TOP},
 };
 
 static bool same(const char *known, const char *name, size_t n)
@@ -434,6 +443,19 @@ static int set_platform(const struct conf_option *o, void *field, const char *te
 	return -EINVAL;
 }
 
+static const char *const unwritable[] = {"hold", "refuse", "go-on"};
+
+static int set_unwritable(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	for (size_t i = 0; i < sizeof unwritable / sizeof *unwritable; i++)
+		if (strcmp(text, unwritable[i]) == 0) {
+			*(int *)field = (int)i;
+			return 0;
+		}
+	buf_puts(why, "hold, refuse or go-on");
+	return -EINVAL;
+}
+
 static int set_token(const struct conf_option *o, void *field, const char *text, struct buf *why)
 {
 	if (is_token(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"))
@@ -490,6 +512,11 @@ static void print_count(const void *field, struct buf *to)
 static void print_string(const void *field, struct buf *to)
 {
 	buf_putf(to, "\"%s\"", *(char *const *)field);
+}
+
+static void print_unwritable(const void *field, struct buf *to)
+{
+	buf_putf(to, "\"%s\"", unwritable[*(const int *)field]);
 }
 
 static void print_addresses(const void *field, struct buf *to)
@@ -566,6 +593,7 @@ static const struct {
     [CONF_MASTERS] = {"list of addresses", set_masters, print_addresses, "\"", clear_addresses, place_address},
     [CONF_SERVICES] = {"list of names", set_services, print_words, "\"", clear_words, place_word},
     [CONF_PLATFORM] = {"direct or nats", set_platform, print_string, "\""},
+    [CONF_UNWRITABLE] = {"hold, refuse or go-on", set_unwritable, print_unwritable, "\""},
     [CONF_SERVER] = {"servers", set_server, print_string, "\""},
     [CONF_TOKEN] = {"name", set_token, print_string, "\""},
     [CONF_WORDS] = {"words", set_words, print_string, "\""},

@@ -8,7 +8,7 @@
 
 enum { CONF_OPTIONS_MAX = 64 };
 
-enum conf_section { CONF_TOP, CONF_NODE, CONF_MASTER, CONF_WATCHED, CONF_HISTORY, CONF_ADD, CONF_LIMITS, CONF_NATS, CONF_SECTIONS };
+enum conf_section { CONF_TOP, CONF_NODE, CONF_MASTER, CONF_WATCHED, CONF_HISTORY, CONF_AUDIT, CONF_ADD, CONF_LIMITS, CONF_NATS, CONF_SECTIONS };
 
 enum conf_type {
 	CONF_BOOL,     /* bool */
@@ -24,6 +24,7 @@ enum conf_type {
 	CONF_PLATFORM, /* char * */
 	CONF_SERVER,   /* char * */
 	CONF_TOKEN,    /* char * */
+	CONF_UNWRITABLE, /* int: which of hold, refuse and go-on */
 	CONF_WORDS,    /* char *: words, said as one text */
 	CONF_WAY,      /* the same, as os/remote.h wants them */
 };
@@ -45,7 +46,7 @@ extern const size_t conf_n_options;
 const struct conf_option *conf_option_find(enum conf_section section, const char *name, size_t n);
 /* Its place in the table. */
 size_t conf_option_index(const struct conf_option *o);
-/* What it is called in a file: "", "node", "master", "node", "history", "add", "limits", "nats". */
+/* What it is called in a file: "", "node", "master", "node", "history", "audit", "add", "limits", "nats". */
 const char *conf_section_name(enum conf_section s);
 /* The section of that name within `outer`, or -1. */
 int conf_section_find(enum conf_section outer, const char *name, size_t n);

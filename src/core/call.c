@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/audited.h"
 #include "core/call_life.h"
 #include "core/core.h"
 
@@ -92,6 +93,7 @@ void call_pass(struct call *c, const struct msg *m)
 
 static void over(struct call *c, const char *code, const char *text)
 {
+	audited_over(c, code);
 	if (!c->one_way)
 		c->asker->type->over(c, code, text);
 	call_free(c);
@@ -218,6 +220,7 @@ bool asker_cancel(struct asker *a, int64_t id)
 {
 	for (struct call *c = a->calls; c; c = c->next)
 		if (c->id == id) {
+			c->cancelled = true;
 			call_end(c);
 			return true;
 		}
@@ -234,6 +237,8 @@ int call_run_cancel(struct call *c)
 
 void asker_drop_calls(struct asker *a)
 {
-	while (a->calls)
+	while (a->calls) {
+		audited_gone(a->calls);
 		call_free(a->calls);
+	}
 }

@@ -100,6 +100,8 @@ struct call {
 	int64_t deadline_ms; /* as it was asked; 0: the operation's own */
 	bool more, one_way;
 	bool answered;
+	bool cancelled; /* by its asker */
+	bool refused; /* whatever code it ends with */
 	uint8_t handed_on; /* how often */
 	uint64_t begun_ms; /* by the loop's clock */
 	struct msg *msg;

@@ -511,7 +511,7 @@ static const struct op ops[] = {
 	.fields = channel_fields},
     {"channel", "delete", "ends a channel; its subscribers are told", OP_ACTS, ROLE_CLIENT, .args = {CHANNEL},
 	.run = run_delete},
-    {"channel", "put", "an event for all who subscribe", OP_ACTS, ROLE_CLIENT,
+    {"channel", "put", "an event for all who subscribe", OP_ACTS | OP_TRAFFIC, ROLE_CLIENT,
 	.args = {CHANNEL, {"tag", OP_INTEGER, "32 bits that masks select by; 0: for every mask"},
 	    {"data", OP_BYTES, "what it carries, opaque"}}, .run = run_put},
     {"channel", "subscribe", "events as they come", OP_STREAMS, ROLE_CLIENT,

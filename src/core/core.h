@@ -18,6 +18,7 @@
 #include "proto/msg.h"
 #include "proto/xml.h"
 
+struct audit;
 struct peer;
 struct place;
 struct speech;
@@ -84,6 +85,7 @@ struct core {
 	struct buf passing;	       /* a frame on its way */
 	struct joining *joining;
 	struct steps *steps;	       /* operations on several hosts, under way */
+	struct audit *audit;	       /* what is told of all this; NULL: nobody */
 	bool leaving;		       /* it is removed from the cluster, and about to end */
 	void (*end)(struct core *core); /* asks the daemon to end, soon; set after core_start() */
 	struct membership *membership; /* the service's that sees to: */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/audited.h"
 #include "core/call_life.h"
 #include "core/core.h"
 #include "core/links.h"
@@ -196,13 +197,13 @@ static int permitted(struct call *c)
 	const struct op *op = c->op;
 	if (!(op->roles & c->asker->roles))
 		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->asker->role);
-	if ((op->flags & OP_CHANGES) && !call_trusted(c))
+	if ((op->flags & (OP_CHANGES | OP_TRUSTED)) && !call_trusted(c))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
 	if ((op->flags & (OP_ACTS | OP_PRIVATE)) && call_is_strangers(c))
 		return call_fail(c, "not-permitted", "%s.%s is not for other hosts, nor for who comes by network: only for "
 		    "users of this one, on its socket", op->noun, op->verb);
-	return 0;
+	return audited_may_change(c);
 }
 
 static void refuse(struct asker *a, const struct asked *asked, const char *code, const char *format, ...)
@@ -282,6 +283,14 @@ static struct call *begin(struct asker *a, const struct asked *asked, struct msg
 	return c;
 }
 
+static void run_op(struct call *c)
+{
+	int r = c->op->run(c);
+	if (r == CALL_LATER || r == CALL_MORE)
+		audited_begun(c);
+	call_settle(c, r);
+}
+
 static void set_out(struct call *c, const char *to)
 {
 	if (permitted(c))
@@ -289,7 +298,7 @@ static void set_out(struct call *c, const char *to)
 	if (!c->op->run)
 		call_settle(c, links_ask(c, to, c->deadline_ms));
 	else if (!refuse_unknown_args(c) && !take_args(c))
-		call_settle(c, c->op->run(c));
+		run_op(c);
 }
 
 void dispatch(struct asker *a, const struct asked *asked, struct msg *take_query)
@@ -330,6 +339,7 @@ int call_hand_on(struct call *c, const char *to)
 	if (c->asker->foreign)
 		return call_fail(c, "elsewhere", "%s", to);
 	snprintf(host, sizeof host, "%s", to); /* which may be the operation's */
+	audited_handed_on(c, host);
 	call_leave_op(c);
 	c->handed_on++;
 	c->deadline_ms = left_ms(c);

@@ -48,6 +48,8 @@ enum op_flags {
 	OP_CHANGES = 1, /* only for the daemon's own user and root, on its own socket */
 	OP_STREAMS = 2, /* goes on until cancelled */
 	OP_PRIVATE = 8, /* not from other hosts */
+	OP_TRUSTED = 16, /* for those alone who may change things, though it reads */
+	OP_TRAFFIC = 32, /* of what acts: moves what programs send each other, and is recorded in samples */
 	OP_ACTS = 4,	/* changes what is the caller's own: the operation itself checks whose. Not from other hosts */
 };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/audited.h"
 #include "core/channels.h"
 #include "core/core.h"
 #include "core/relay.h"
@@ -201,6 +202,7 @@ int peer_refuse(struct peer *p, const char *code, const char *format, ...)
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	p->core->figures.refused++;
+	audited_refusal(&p->asker, "connection.open", code, text);
 	if (!p->speech)
 		speak(p, &speech_xml);
 	if (p->speech)
@@ -397,12 +399,23 @@ static int secure_or_doom(struct peer *p, bool accepted)
 	return r;
 }
 
+/* Who it was says its socket, as long as that is there. */
+static void tell_turned_away(struct core *core, int fd, int error)
+{
+	struct peer p = {.core = core, .asker = {.core = core, .peer = &p, .role = ""}};
+	learn_address(&p, fd);
+	audited_refusal(&p.asker, "connection.open", error == -EMFILE || error == -EUSERS ? "too-many" : "failed",
+	    error == -EUSERS ? "as many connections as one user may have" :
+	    error == -EMFILE ? "as many connections as there may be" : strerror(-error));
+}
+
 int peer_accept(struct core *core, int fd, struct peer **ret)
 {
 	struct peer *p;
 	int r = peer_new(core, fd, NULL, &p);
 	if (r) {
 		core->figures.refused++;
+		tell_turned_away(core, fd, r);
 		return r;
 	}
 	core->figures.accepted++;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/audited.h"
 #include "core/channels.h"
 #include "core/core.h"
 #include "core/links.h"
@@ -203,8 +204,11 @@ static int on_event(struct peer *p, const struct frame *f)
 	const char *why;
 	if (!(f->number >> 62)) /* no channel's: of a query */
 		return on_answer(p, f);
-	if (!channels_put_frame(&p->asker, f, &why))
+	int r = channels_put_frame(&p->asker, f, &why);
+	if (!r)
 		return 0;
+	if (r == -EPERM)
+		audited_refusal(&p->asker, "channel.put", "not-permitted", why);
 	if (peer_may_send(p))
 		encode_error(stream_out(p->stream), 0, "event", why);
 	return 0;

@@ -11,8 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "client/client.h"
 #include "conf/conf.h"
+#include "core/audited.h"
 #include "core/core.h"
 #include "core/describe.h"
 #include "core/joining.h"
@@ -46,7 +48,8 @@ struct daemon {
 	struct conf *conf;
 	const struct platform_type *platform;
 	struct system *system;
-	char *conf_file, *runtime, *state, *history_path;
+	char *conf_file, *runtime, *state, *history_path, *audit_path;
+	char id[HOST_ID_TEXT];
 	int runtime_lock, state_lock;
 	struct buf listen_why; /* the last that failed */
 	struct listener *listeners[LISTENERS_MAX];
@@ -126,6 +129,12 @@ static struct health_options options_of(const struct conf *c, char **masters)
 		.thin_step_ns = c->history.thin_step_ns, .sync_ns = c->history.sync_ns,
 		.queue_bytes = 64 << 20}};
 	return o;
+}
+
+static struct audit_options audit_options_of(const struct conf *c)
+{
+	return (struct audit_options){.unwritable = (enum audit_unwritable)c->audit.unwritable,
+	    .files = {.directory = d.audit_path, .host = d.id, .file_size = c->audit.file_size, .files = (unsigned)c->audit.files}};
 }
 
 static struct core_limits limits_of(const struct conf *c)
@@ -366,6 +375,8 @@ static void take_conf(struct conf *fresh, struct buf *notes)
 	if (fresh->sandbox != d.conf->sandbox)
 		takes_restart("a change of sandbox", notes);
 	d.core.limits = limits_of(fresh);
+	struct audit_options audit = audit_options_of(fresh);
+	audit_configure(d.core.audit, &audit);
 	if (d.has_health)
 		take_health(fresh);
 	configure_joining(fresh);
@@ -444,6 +455,7 @@ static void stop(void)
 	membership_stop(&d.membership);
 	processes_stop(&d.core);
 	core_stop(&d.core);
+	audit_stop(d.core.audit);
 	uv_close((uv_handle_t *)&d.term, NULL);
 	uv_close((uv_handle_t *)&d.interrupt, NULL);
 	uv_close((uv_handle_t *)&d.hup, NULL);
@@ -471,7 +483,7 @@ static void end_soon(struct core *core)
 static void on_hup(uv_signal_t *handle, int number)
 {
 	struct buf errors = BUF_INIT;
-	reload(&errors);
+	audited_signal(&d.core, "master.reload", reload(&errors) ? "failed" : NULL);
 	buf_release(&errors);
 }
 
@@ -582,7 +594,7 @@ static int prepare_places(struct buf *why)
 		r = lock_take(d.runtime, &d.runtime_lock, why);
 	if (!r && !is_same_place(d.runtime, d.state))
 		r = lock_take(d.state, &d.state_lock, why);
-	if (!r && asprintf(&d.history_path, "%s/history.db", d.state) < 0)
+	if (!r && (asprintf(&d.history_path, "%s/history.db", d.state) < 0 || asprintf(&d.audit_path, "%s/audit", d.state) < 0))
 		r = -ENOMEM;
 	return r;
 }
@@ -664,6 +676,13 @@ static int join_running(struct buf *why)
 	return r;
 }
 
+static int start_audit(const struct host_id *id)
+{
+	host_id_format(id, d.id);
+	struct audit_options o = audit_options_of(d.conf);
+	return audit_open(&d.core.audit, &d.loop, &o);
+}
+
 static int serve(struct buf *why)
 {
 	struct core_limits limits = limits_of(d.conf);
@@ -680,6 +699,8 @@ static int serve(struct buf *why)
 	if (!r)
 		r = core_start(&d.core, &d.loop, &id, d.conf->name, d.services.chosen, &limits);
 	d.core.insecure_control = d.insecure_control;
+	if (!r)
+		r = start_audit(&id);
 	if (!r)
 		r = membership_start(&d.membership, &d.core, on_membership);
 	if (!r)
@@ -715,6 +736,7 @@ static int serve(struct buf *why)
 
 static void release(void)
 {
+	audit_free(d.core.audit);
 	view_release(&d.core);
 	joining_release(&d.core);
 	links_release(&d.core);
@@ -728,6 +750,7 @@ static void release(void)
 	free(d.state);
 	free(d.conf_file);
 	free(d.history_path);
+	free(d.audit_path);
 	buf_release(&d.listen_why);
 	uv_loop_close(&d.loop);
 	log_close();

@@ -13,6 +13,7 @@
 #include "core/view.h"
 #include "modules/module.h"
 #include "os/paths.h"
+#include "services/audit/service.h"
 #include "services/cluster/membership.h"
 #include "services/health/health.h"
 
@@ -26,6 +27,7 @@ static const struct {
     {&process_service, false},
     {&registry_service, true},
     {&channel_service, true},
+    {&audit_service, true},
     {&health_service, false},
 };
 enum { ALL = sizeof all / sizeof *all };

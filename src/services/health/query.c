@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/audited.h"
 #include "core/links.h"
 #include "core/processes.h"
 #include "core/view.h"
@@ -198,6 +199,14 @@ static void view_problems(struct call *c)
 	buf_release(&why);
 }
 
+static void audit_problems(struct call *c)
+{
+	struct buf why = BUF_INIT;
+	if (audited_trouble(c->core, &why))
+		query_problem(c, "audit", c->core->name, NULL, "the audit log: %s", buf_str(&why));
+	buf_release(&why);
+}
+
 static void platform_problems(struct call *c)
 {
 	struct buf why = BUF_INIT;
@@ -231,6 +240,7 @@ int query_master_status(struct call *c)
 	starter_problems(h->starter, c);
 	launcher_problems(c);
 	view_problems(c);
+	audit_problems(c);
 	platform_problems(c);
 	supervise_problems(h, c);
 	return query_master_status_more(c);
