@@ -126,9 +126,13 @@ static int find_end(struct audit_files *f, const uint32_t *numbers, size_t n, st
 	for (size_t at = n; !r && !w.next && at > 1; at--)
 		r = walk_file(f, numbers[at - 2], &w, &end);
 	f->end.file = n ? numbers[n - 1] : 0;
-	if (r || !w.next) {
-		begin_of_all(f);
+	if (r)
 		return r;
+	if (!w.next) {
+		begin_of_all(f);
+		if (torn)
+			say_torn(f, torn, found);
+		return 0;
 	}
 	take_end(f, &w);
 	if (strcmp(w.host, f->host) && !found->len)

@@ -43,13 +43,19 @@ static bool follows(const struct audit_walk *w, const char *line, size_t n, cons
 	return n > AUDIT_HASH && !audit_hash(w->hash, line, n - AUDIT_HASH, right) && !strcmp(right, hash);
 }
 
+static void tell_missing(struct audit_walk *w, uint64_t until, const char *what)
+{
+	if (until == w->next + 1)
+		fault(w, "record %" PRIu64 " is missing before this %s", w->next, what);
+	else
+		fault(w, "records %" PRIu64 " to %" PRIu64 " are missing before this %s", w->next, until - 1, what);
+}
+
 /* One thing is wrong with one line: the one that says most. */
 static void check_place(struct audit_walk *w, uint64_t sequence, bool right)
 {
-	if (sequence > w->next && sequence == w->next + 1)
-		fault(w, "record %" PRIu64 " is missing before this line", w->next);
-	else if (sequence > w->next)
-		fault(w, "records %" PRIu64 " to %" PRIu64 " are missing before this line", w->next, sequence - 1);
+	if (sequence > w->next)
+		tell_missing(w, sequence, "line");
 	else if (sequence < w->next)
 		fault(w, "record %" PRIu64 " stands where %" PRIu64 " should: it was put in, or moved", sequence, w->next);
 	else if (!right)
@@ -126,11 +132,10 @@ static void check_end_before(struct audit_walk *w, const struct audit_anchor *a)
 
 static void check_anchor(struct audit_walk *w, const struct audit_anchor *a)
 {
-	check_end_before(w, a);
 	if (strcmp(a->host, w->host))
 		fault(w, "the anchor is that of another host, %s", a->host);
 	if (a->sequence > w->next)
-		fault(w, "records %" PRIu64 " to %" PRIu64 " are missing before this file", w->next, a->sequence - 1);
+		tell_missing(w, a->sequence, "file");
 	else if (a->sequence < w->next || strcmp(a->previous, w->hash))
 		fault(w, "the anchor does not follow from the last line of the file before");
 }
@@ -140,6 +145,8 @@ static void take_anchor(struct audit_walk *w, const char *line, size_t n, const 
 	char right[AUDIT_HASH];
 	if (w->line > 1)
 		fault(w, "an anchor within a file: it was put in");
+	if (w->line == 1)
+		check_end_before(w, a);
 	if (!w->next)
 		begin_at(w, a);
 	else if (w->line == 1)

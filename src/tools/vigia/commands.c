@@ -4,13 +4,13 @@
 #include "tools/vigia/near.h"
 #include "tools/vigia/vigia.h"
 
-extern const struct command status_command, top_command, list_command, get_command, watch_command,
+extern const struct command audit_command, status_command, top_command, list_command, get_command, watch_command,
     history_command, events_command, info_command, reload_command, forget_command,
     completion_command, stubs_command;
 
 /* In the order of the help. */
 const struct command *const commands[] = {&status_command, &top_command, &list_command, &get_command,
-    &watch_command, &history_command, &events_command, &info_command, &reload_command, &forget_command,
+    &watch_command, &history_command, &events_command, &info_command, &audit_command, &reload_command, &forget_command,
     &shorthands[SHORT_ADD], &shorthands[SHORT_DEL], &shorthands[SHORT_FIND], &shorthands[SHORT_PS],
     &shorthands[SHORT_SLIST], &stubs_command, &help_command_entry, &completion_command, &quit_command, NULL};
 
