@@ -95,6 +95,7 @@ static void put_unreadable(struct reading *r, const char *why)
 		struct buf text = BUF_INIT;
 		buf_putf(&text, "%s:%llu: expected %s", audit_reader_file(r->reader),
 		    (unsigned long long)audit_reader_line(r->reader), why);
+		msg_set_flag(m, "partial", true);
 		msg_set(m, "code", "failed");
 		msg_text(m, text.data ? text.data : "", text.len);
 		buf_release(&text);
