@@ -119,14 +119,18 @@ static void on_tell(uv_timer_t *timer)
 	write_more(a);
 }
 
+bool audit_takes(struct audit *a, const struct audit_record *who, enum audit_kind kind)
+{
+	if (audit_rates_take(&a->rates, who, kind, clock_mono_ns()))
+		return true;
+	if (!a->telling && !a->stopped)
+		uv_timer_start(&a->tell, on_tell, TELL_MS, 0);
+	a->telling = true;
+	return false;
+}
+
 void audit_put(struct audit *a, const struct audit_record *r, enum audit_kind kind)
 {
-	if (!audit_rates_take(&a->rates, r, kind, clock_mono_ns())) {
-		if (!a->telling && !a->stopped)
-			uv_timer_start(&a->tell, on_tell, TELL_MS, 0);
-		a->telling = true;
-		return;
-	}
 	if (!queue_record(a, r, kind == AUDIT_CHANGE ? AUDIT_QUEUE - SLACK : AUDIT_QUEUE / 2))
 		a->lost++;
 	write_more(a);
@@ -326,9 +330,9 @@ static struct audit *new_on(uv_loop_t *loop, const struct audit_options *o)
 
 int audit_open(struct audit **ret, uv_loop_t *loop, const struct audit_options *o)
 {
-	struct buf found = BUF_INIT;
+	struct buf found = BUF_INIT, noted = BUF_INIT;
 	struct audit *a = new_on(loop, o);
-	int r = a ? audit_files_open(&a->files, &o->files, &found) : -ENOMEM;
+	int r = a ? audit_files_open(&a->files, &o->files, &found, &noted) : -ENOMEM;
 	if (r) {
 		free(a ? a->directory : NULL);
 		free(a);
@@ -336,7 +340,10 @@ int audit_open(struct audit **ret, uv_loop_t *loop, const struct audit_options *
 	}
 	if (found.len)
 		take_found(a, buf_str(&found));
+	if (noted.len)
+		log_event(LOG_WARNING, "audit", "%s", buf_str(&noted));
 	buf_release(&found);
+	buf_release(&noted);
 	uv_timer_init(loop, &a->retry);
 	uv_timer_init(loop, &a->tell);
 	a->retry.data = a->tell.data = a;

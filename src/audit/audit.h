@@ -31,7 +31,9 @@ struct audit_options {
 /* Whatever is wrong with its files is told by audit_trouble(). 0 or -ENOMEM. */
 int audit_open(struct audit **ret, uv_loop_t *loop, const struct audit_options *o);
 void audit_configure(struct audit *a, const struct audit_options *o);
-/* Borrowed; r->sequence and r->hash are not read. */
+/* May one more of this kind be told of who r names? If not, it has been counted, and the log will say how many they were. */
+bool audit_takes(struct audit *a, const struct audit_record *who, enum audit_kind kind);
+/* What it takes. Borrowed; r->sequence and r->hash are not read. */
 void audit_put(struct audit *a, const struct audit_record *r, enum audit_kind kind);
 /* May he whom r names change something? -EAGAIN: he has changed too much for now; -EIO: the log can't take it; with
  * why. `trusted`: as much as he likes. */

@@ -61,7 +61,8 @@ static void run_until_trouble(bool wanted)
 static void put(const char *what, enum audit_kind kind)
 {
 	struct audit_record r = record_of(what, "");
-	audit_put(a, &r, kind);
+	if (audit_takes(a, &r, kind))
+		audit_put(a, &r, kind);
 }
 
 static int may_change(bool trusted)

@@ -101,12 +101,11 @@ static void begin_of_all(struct audit_files *f)
 	strcpy(f->before, "first");
 }
 
-static void say_torn(struct audit_files *f, uint64_t torn, struct buf *found)
+static void say_torn(struct audit_files *f, uint64_t torn, struct buf *noted)
 {
 	snprintf(f->before, sizeof f->before, "torn:%" PRIu64, torn);
-	if (!found->len)
-		buf_putf(found, "%08u.log ends within a line of %" PRIu64 " bytes, as a power cut leaves it; a new file is begun",
-		    (unsigned)f->end.file, torn);
+	buf_putf(noted, "%08u.log ends within a line of %" PRIu64 " bytes, as a power cut leaves it; a new file is begun",
+	    (unsigned)f->end.file, torn);
 }
 
 static void say_other(struct audit_files *f, struct buf *found)
@@ -116,7 +115,7 @@ static void say_other(struct audit_files *f, struct buf *found)
 }
 
 /* The last file, unless nothing whole is in it: then it was just begun, and an earlier one says how the log goes on. */
-static int find_end(struct audit_files *f, const uint32_t *numbers, size_t n, struct buf *found)
+static int find_end(struct audit_files *f, const uint32_t *numbers, size_t n, struct buf *found, struct buf *noted)
 {
 	struct audit_walk w = {.fault = on_fault, .data = found, .part = true};
 	struct audit_end end = {0};
@@ -131,7 +130,7 @@ static int find_end(struct audit_files *f, const uint32_t *numbers, size_t n, st
 	if (!w.next) {
 		begin_of_all(f);
 		if (torn)
-			say_torn(f, torn, found);
+			say_torn(f, torn, noted);
 		return 0;
 	}
 	take_end(f, &w);
@@ -140,7 +139,7 @@ static int find_end(struct audit_files *f, const uint32_t *numbers, size_t n, st
 	whole = !found->len && !torn;
 	strcpy(f->before, found->len ? "broken" : "whole");
 	if (torn)
-		say_torn(f, torn, found);
+		say_torn(f, torn, noted);
 	else if (whole && in_last && reopen(f, numbers[n - 1], end.size))
 		say_other(f, found);
 	return 0;
@@ -163,7 +162,7 @@ static int open_directory(struct audit_files *f, struct buf *why)
 	return -EPERM;
 }
 
-static int find(struct audit_files *f, struct buf *found, struct buf *why)
+static int find(struct audit_files *f, struct buf *found, struct buf *noted, struct buf *why)
 {
 	uint32_t *numbers = NULL;
 	size_t n = 0;
@@ -171,14 +170,15 @@ static int find(struct audit_files *f, struct buf *found, struct buf *why)
 	if (!r)
 		r = audit_files_in(f->directory, &numbers, &n);
 	if (!r)
-		r = find_end(f, numbers, n, found);
+		r = find_end(f, numbers, n, found, noted);
 	free(numbers);
 	f->found = !r;
 	f->made = f->end;
 	return r;
 }
 
-int audit_files_open(struct audit_files **ret, const struct audit_files_options *o, struct buf *found)
+int audit_files_open(struct audit_files **ret, const struct audit_files_options *o, struct buf *found,
+    struct buf *noted)
 {
 	struct audit_files *f = calloc(1, sizeof *f);
 	struct buf why = BUF_INIT;
@@ -189,7 +189,7 @@ int audit_files_open(struct audit_files **ret, const struct audit_files_options 
 	snprintf(f->host, sizeof f->host, "%s", o->host);
 	f->directory = f->fd = -1;
 	audit_files_configure(f, o->file_size, o->files);
-	find(f, found, &why);
+	find(f, found, noted, &why);
 	buf_release(&why);
 	*ret = f;
 	return 0;
@@ -430,7 +430,7 @@ static int write_some(struct audit_files *f, struct buf *lines, struct buf *why)
 /* What was made before goes first. */
 static int go_on(struct audit_files *f, struct buf *why)
 {
-	int r = f->found ? 0 : find(f, why, why);
+	int r = f->found ? 0 : find(f, why, why, why);
 	if (!r && f->fd >= 0 && f->out.len)
 		r = flush(f, why);
 	else if (!r && f->fd >= 0 && check_untouched(f, why))

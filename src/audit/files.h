@@ -16,9 +16,10 @@ struct audit_files_options {
 	unsigned files; /* so many are kept; 0: all. At least 2 */
 };
 
-/* Finds where the log ended. `found` gets a line of what was wrong there, if anything. What can't be read or made now is
+/* Finds where the log ended. `found` gets a line of what was wrong there, if anything, `noted` of what a power cut does. What can't be read or made now is
  * tried again with the next write. 0 or -ENOMEM. */
-int audit_files_open(struct audit_files **ret, const struct audit_files_options *o, struct buf *found);
+int audit_files_open(struct audit_files **ret, const struct audit_files_options *o, struct buf *found,
+    struct buf *noted);
 void audit_files_close(struct audit_files *f);
 /* From the next write on; the directory and host stay. */
 void audit_files_configure(struct audit_files *f, int64_t file_size, unsigned files);

@@ -104,7 +104,7 @@ static void put_field(struct buf *args, const struct call *c, const struct op *o
 	const struct op_arg *arg = strcmp(f->name, "at") ? arg_of(op, f->name) : &place;
 	if (is_envelope(f->name, c->op->run))
 		return;
-	if (arg)
+	if (arg && !arg->secret)
 		put_known(args, arg, c->msg, f);
 	else
 		put_text(args, f->name, "(left out)");
@@ -160,6 +160,8 @@ static void put_call(struct call *c, enum audit_kind kind, const char *result, c
 {
 	struct written w;
 	name_caller(&w, c);
+	if (!audit_takes(c->core->audit, &w.r, kind))
+		return;
 	put_args(&w, c);
 	put(c->core, &w, kind, result, code);
 }
@@ -228,6 +230,8 @@ void audited_refusal(const struct asker *a, const char *what, const char *code, 
 	if (!a->core->audit)
 		return;
 	name_asker(&w, a);
+	if (!audit_takes(a->core->audit, &w.r, AUDIT_REFUSAL))
+		return;
 	snprintf(w.what, sizeof w.what, "%s", what);
 	if (*a->role)
 		put_text(&w.args, "role", a->role);

@@ -34,6 +34,7 @@ struct op_arg {
 	const char *doc;
 	bool required;
 	int64_t fallback; /* of numbers */
+	bool secret; /* neither kept nor shown */
 };
 
 /* Of an answer: for who shows it, and for typed clients. */

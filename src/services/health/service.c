@@ -44,7 +44,7 @@ const struct op health_ops[] = {
     {"node", "register", "a node says who it is", OP_READS, ROLE_NODE,
 	.args = {{"name", OP_NAME, "the node's name", .required = true},
 	    {"boot", OP_INTEGER, "this life of its daemon", .required = true},
-	    {"secret", OP_TEXT, "the one given at the first registration"},
+	    {"secret", OP_TEXT, "the one given at the first registration", .secret = true},
 	    {"mode", OP_TEXT, "on-request: data only in answer to updates"},
 	    {"send", OP_DURATION, "how often it sends"}, {"system", OP_TEXT, "for people"},
 	    {"machine", OP_TEXT, "for people"}, {"processors", OP_INTEGER, "for people"},
