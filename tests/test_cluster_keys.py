@@ -196,6 +196,35 @@ def test_plain_text_is_not_answered(keyed, text):
     assert "TLS" in refusals(k[1])[-1] or "HTTP" in refusals(k[1])[-1]
 
 
+COMPROMISED = """
+import socket, ssl, sys
+address, key, pem, other = sys.argv[1:5]
+c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+c.check_hostname, c.verify_mode = False, ssl.CERT_NONE
+c.load_cert_chain(pem, key)
+c.set_alpn_protocols(["hmon"])
+t = c.wrap_socket(socket.create_connection((address, 7660), 10))
+t.sendall(b"<hmon version='1' role='%s'>" % sys.argv[5].encode())
+t.sendall(b"<node query='register' id='1' name='evil' boot='1'/>" + b"<host query='announce' id='2' host='%s' port='1'/>" % other.encode())
+said = b""
+while b'answer="2"' not in said and (more := t.recv(4096)):
+    said += more
+print(said.decode())
+"""
+
+
+def test_a_compromised_node_speaks_for_no_other(keyed):
+    k = keyed(3)
+    k.all_join()
+    other = operations(k[1], "host.find", "h3")[0]
+    vault = f"{k[2].state}/cluster"
+    said = Outsider(k, 2).says(COMPROMISED, f"{vault}/host.key", f"{vault}/host.pem", other["id"], "node")
+    assert "the certificate of this connection is another host" in said, said
+    assert operations(k[1], "host.find", "h3")[0] == other
+    said = Outsider(k, 2).says(COMPROMISED, f"{vault}/host.key", f"{vault}/host.pem", other["id"], "monitor")
+    assert 'code="bad-role"' in said and "is not what your certificate says" in said, said
+
+
 def test_a_token_is_taken_once(keyed):
     k = keyed(3)
     k[1].vigia("cluster", "init")

@@ -377,9 +377,11 @@ static void check(struct loader *l)
 {
 	check_watches(l);
 	l->conf->platform_line = l->line_of[conf_option_index(conf_option_find(CONF_TOP, "platform", 8))];
-	if (l->conf->insecure_network || conf_has_key)
+	if (l->conf->insecure_network)
 		return;
 	check_servers(l);
+	if (conf_has_key)
+		return;
 	check_exposed(l, "listen", &l->conf->listen, line_of(l, CONF_TOP, "listen"));
 	check_exposed(l, "masters", &l->conf->node.masters, line_of(l, CONF_NODE, "masters"));
 }
@@ -590,7 +592,8 @@ static bool any_beyond(const struct conf_addresses *a)
 bool conf_is_exposed(const struct conf *c)
 {
 	struct conf_addresses servers = {0};
-	bool is = servers_of(c, &servers) < 0 || any_beyond(&servers) || any_beyond(&c->listen) || any_beyond(&c->node.masters);
+	bool is = servers_of(c, &servers) < 0 || any_beyond(&servers) ||
+	    (!conf_has_key && (any_beyond(&c->listen) || any_beyond(&c->node.masters)));
 
 	conf_addresses_clear(&servers);
 	return is;

@@ -126,7 +126,7 @@ struct conf {
 	struct conf_monitor *monitors;
 };
 
-/* Set before: this host is in a cluster, so what goes beyond this machine is over TLS, and may. */
+/* Set before: this host is in a cluster, so `listen` and `masters` are over TLS, and may go beyond this machine. */
 extern bool conf_has_key;
 /* `file` NULL: no file, all defaults. -EINVAL: errors in it; -ENOENT, -EACCES ...: can't be read; -ENOMEM.
  * Whatever the answer, `errors` has a line for each error. */
@@ -149,7 +149,8 @@ void conf_dump(const struct conf *c, FILE *to);
 
 /* How this node is to be watched: its own section of master { }, or the master's. */
 const struct conf_watch *conf_watch_of(const struct conf *c, const char *node);
-/* Something in `listen`, `masters` or the platform's servers goes beyond this machine (then insecure_network is true). */
+/* Something goes beyond this machine in plain TCP (then insecure_network is true): the platform's servers, and without a key what is
+ * in `listen` or `masters`. */
 bool conf_is_exposed(const struct conf *c);
 bool conf_monitor_equal(const struct conf_monitor *a, const struct conf_monitor *b);
 

@@ -121,7 +121,7 @@ static struct health_options options_of(const struct conf *c, char **masters)
 {
 	struct health_options o = {.name = c->name, .state_directory = d.state,
 	    .masters = (const char *const *)masters, .send_ns = c->node.send_ns,
-	    .listens = c->listen.n ? c->listen.v[0].port : 0, .exposed = conf_is_exposed(c) && !conf_has_key, .sandbox = d.sandbox, .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
+	    .listens = c->listen.n ? c->listen.v[0].port : 0, .exposed = conf_is_exposed(c), .sandbox = d.sandbox, .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
 	    .nodes_max = (unsigned)c->limits.nodes, .monitors_max = (unsigned)c->limits.monitors_per_node,
 	    .rules_of = rules_of,
 	    .history_options = {.path = d.history_path, .keep_ns = c->history.keep_ns,
@@ -260,7 +260,7 @@ static int listen_all(const struct conf *c)
 		int e = listen_on(&c->listen.v[i]);
 		r = r ? r : e;
 	}
-	if (conf_is_exposed(c) && !conf_has_key)
+	if (conf_is_exposed(c))
 		log_event(LOG_WARNING, "listen",
 		    "insecure_network: what goes to other hosts is neither encrypted nor authenticated");
 	return r;

@@ -116,6 +116,8 @@ static int check_host(struct call *c, const struct node *n, struct view_row *row
 {
 	if (host_id_parse(c->args[0].text, &row->id) || host_id_is_none(&row->id) || host_id_is(&row->id, &c->core->id))
 		return call_fail_arg(c, 0, "32 hexadecimal digits, and not this master's own");
+	if (c->peer->secure && !host_id_is(&c->peer->who.host, &row->id))
+		return call_fail(c, "not-permitted", "host: the certificate of this connection is another host's");
 	if (n->announced == c->asker->entity && !host_id_is(&n->host, &row->id))
 		return call_fail(c, "bad-argument", "host: this connection has said another one before");
 	return 0;
