@@ -32,12 +32,14 @@ const struct conf_option conf_options[] = {
 	    "What carries calls between hosts: direct (daemons dial each other) or nats (through a nats-server, see nats { } "
 	    "below). The same on all hosts of a cluster. A change takes a restart."},
 	{CONF_TOP, "listen", CONF_LISTEN, "127.0.0.1:7660", 0, 0, AT(listen),
-	    "Where to listen for monitors, nodes and clients over TCP: ADDRESS:PORT, IPv6 as [ADDRESS]:PORT. "
+	    "Where to listen for monitors, nodes and clients over TCP: ADDRESS:PORT, IPv6 as [ADDRESS]:PORT. By default of a host that is "
+	    "in a cluster: port 7660 of all addresses, over TLS. "
 	    "May be empty: {}. Where nobody says it and the port is another daemon's, there is the socket alone."},
 	{CONF_TOP, "socket", CONF_SOCKET, "on", 0, 0, AT(socket),
 	    "The Unix socket for this machine's users: on (in the runtime directory), off, or a path."},
 	{CONF_TOP, "insecure_network", CONF_BOOL, "false", 0, 0, AT(insecure_network),
-	    "Allows listen, masters and a nats-server beyond this machine, in plain TCP: everyone who reaches the port can read, "
+	    "Allows listen and masters beyond this machine without a key (`vigia cluster init`, `vigia join`), and a nats-server in any case, "
+	    "in plain TCP: everyone who reaches the port can read, "
 	    "and register as a node. For closed networks only."},
 	{CONF_TOP, "services", CONF_SERVICES, "all", 0, 0, AT(services),
 	    "The services of this host beside the core's own (hosts, services, channels): health, process, lease, or all. "
