@@ -38,8 +38,7 @@ struct certificate {
 	unsigned roles;
 	char cluster[CLUSTER_TEXT];
 	char serial[CERTIFICATE_SERIAL];
-	int64_t from_s, until_s;	/* wall clock; at until_s it is over */
-	uint8_t key[FINGERPRINT_BYTES]; /* of its public key */
+	int64_t from_s, until_s; /* wall clock; at until_s it is over */
 };
 
 /* -EBADMSG: these n bytes are not just one certificate, or a longer one than CERTIFICATE_MAX. */

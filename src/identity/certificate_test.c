@@ -2,6 +2,7 @@
 /* What a certificate must be like, and who may have signed it: each rule broken once, by the right authority's own key. */
 #include "identity/fixture_test.h"
 
+#include <openssl/core_names.h>
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
@@ -450,6 +451,19 @@ static void a_curve_that_is_written_out_is_none(void **state)
 	buf_release(&q);
 }
 
+static void a_point_that_is_cut_short_is_none(void **state)
+{
+	struct buf q = BUF_INIT;
+	EVP_PKEY *key;
+	good(key_new(&key, &why));
+	assert_int_equal(EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+	    OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_COMPRESSED), 1);
+	good(request_put(&q, key, &why));
+	said(read_request(&q), -EKEYREJECTED, "not on the curve P-256");
+	EVP_PKEY_free(key);
+	buf_release(&q);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,6 +473,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_authority_with_our_name_is_another, begin, end),
 		cmocka_unit_test_setup_teardown(roles_have_one_text, begin, end),
 		cmocka_unit_test_setup_teardown(a_request_shows_that_one_has_the_key, begin, end),
+		cmocka_unit_test_setup_teardown(a_point_that_is_cut_short_is_none, begin, end),
 		cmocka_unit_test_setup_teardown(a_curve_that_is_written_out_is_none, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

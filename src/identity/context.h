@@ -19,6 +19,8 @@ enum context_protocol {
 	PROTOCOL_JOIN,	 /* "vigia-join" */
 };
 
+enum { CONTEXT_SHOWN_MAX = 8192 /* bytes of certificates that the other side may show */ };
+
 enum context_kind { CONTEXT_ACCEPT, CONTEXT_DIAL_HMON, CONTEXT_DIAL_FRAMES, CONTEXTS };
 
 struct context_papers {

@@ -262,6 +262,24 @@ static void another_cluster_s_certificate(void **state)
 	close_cluster(&other);
 }
 
+static void more_certificates_than_anybody_needs(void **state)
+{
+	struct person alice = fresh_person(&c, "alice", ROLE_USER, 3600);
+	for (int n = 10; n <= 20; n += 10) {
+		SSL_CTX *ctx = stranger(&alice, "hmon");
+		for (int i = 0; i < n; i++)
+			SSL_CTX_add1_chain_cert(ctx, alice.certificate);
+		struct pair *p = shake(ctx, place_context(master.place, CONTEXT_ACCEPT));
+		if (n == 10) {
+			both_are_in(p);
+			part(p);
+		} else {
+			master_refuses(p, NULL, SSL_AD_ILLEGAL_PARAMETER);
+		}
+	}
+	free_person(&alice);
+}
+
 static void over(void **state)
 {
 	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 3600);
@@ -574,6 +592,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(handshakes_may_run_beside_each_other_and_beside_news, begin, end),
 		cmocka_unit_test_setup_teardown(no_certificate, begin, end),
 		cmocka_unit_test_setup_teardown(another_cluster_s_certificate, begin, end),
+		cmocka_unit_test_setup_teardown(more_certificates_than_anybody_needs, begin, end),
 		cmocka_unit_test_setup_teardown(over, begin, end),
 		cmocka_unit_test_setup_teardown(not_yet_valid, begin, end),
 		cmocka_unit_test_setup_teardown(revoked, begin, end),

@@ -29,13 +29,14 @@ int key_keep_from_dumps(size_t connections)
 
 bool key_is_ours(EVP_PKEY *key)
 {
-	char group[32];
+	char group[32], form[32] = "";
 	int explicit_curve = 0;
 	if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC || EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1)
 		return false;
 	/* A curve written out may differ from the one of its name in what nobody looks at (CVE-2020-0601). */
 	EVP_PKEY_get_int_param(key, OSSL_PKEY_PARAM_EC_DECODED_FROM_EXPLICIT_PARAMS, &explicit_curve);
-	return !strcmp(group, SN_X9_62_prime256v1) && !explicit_curve;
+	EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, form, sizeof form, NULL);
+	return !strcmp(group, SN_X9_62_prime256v1) && !explicit_curve && !strcmp(form, OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
 }
 
 int key_fingerprint(EVP_PKEY *key, uint8_t ret[FINGERPRINT_BYTES])

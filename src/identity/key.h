@@ -36,7 +36,7 @@ int key_load_next(const struct vault *v, const char *name, EVP_PKEY **ret, struc
  * off. -EKEYREJECTED: neither does. */
 int key_load_for(const struct vault *v, const char *name, EVP_PKEY *public_key, EVP_PKEY **ret, struct buf *why);
 
-/* A public key of somebody's: on the curve P-256, by its name. */
+/* A public key of somebody's: on the curve P-256, by its name, and its point in full: a key has one form. */
 bool key_is_ours(EVP_PKEY *key);
 /* SHA-256 of the public key (SubjectPublicKeyInfo, DER). 0 or -ENOMEM. */
 int key_fingerprint(EVP_PKEY *key, uint8_t ret[FINGERPRINT_BYTES]);

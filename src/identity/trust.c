@@ -258,11 +258,14 @@ static int prepare(X509_STORE_CTX *ctx, struct trust *t, X509 *x, STACK_OF(X509)
 }
 
 /* The authority that it names in its subject is the one that signed it, or either would speak for the other. */
-static bool names_its_signer(const struct certificate *c, X509 *signer)
+static bool names_its_signer(const struct trust *t, const struct certificate *c, X509 *signer)
 {
 	uint8_t fingerprint[FINGERPRINT_BYTES];
 	char cluster[CLUSTER_TEXT];
-	if (!signer || key_fingerprint(X509_get0_pubkey(signer), fingerprint))
+	for (size_t i = 0; i < anchors_n(t); i++)
+		if (!X509_cmp(signer, t->parts[i]))
+			return !strcmp(t->anchors[i].cluster, c->cluster);
+	if (key_fingerprint(X509_get0_pubkey(signer), fingerprint))
 		return false;
 	key_cluster(fingerprint, cluster);
 	return !strcmp(cluster, c->cluster);
@@ -284,7 +287,7 @@ static int check_chain(const struct trust *t, X509_STORE_CTX *ctx, const struct 
 	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
 	if (!may_be_between(t, chain))
 		return refuse(why, -EKEYREJECTED, "%s's authority is signed by a key that was replaced", c->name);
-	if (!names_its_signer(c, sk_X509_value(chain, 1)))
+	if (!names_its_signer(t, c, sk_X509_value(chain, 1)))
 		return refuse(why, -EKEYREJECTED, "%s names another cluster than the one that signed it", c->name);
 	return 0;
 }
