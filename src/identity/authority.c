@@ -97,10 +97,21 @@ int authority_renew_list(struct authority *a, int64_t now_s, struct buf *why)
 	return r;
 }
 
+/* The list is the last that was numbered, and has all that are revoked. */
+static bool list_is_whole(const struct authority *a)
+{
+	const struct issued_entry *e;
+	const struct revoked *list = trust_list(a->trust);
+	bool whole = list && list->number == issued_last_number(a->issued);
+	for (size_t i = 0; whole && (e = issued_get(a->issued, i)); i++)
+		whole = !e->revoked_s || revoked_has(list, e->serial);
+	return whole;
+}
+
 int authority_revoke(struct authority *a, const char *name, int64_t now_s, struct buf *why)
 {
 	int n = issued_revoke(a->issued, name, now_s, why);
-	if (!n)
+	if (!n && list_is_whole(a))
 		return refuse(why, -ENOENT, "%s has no certificate that is not over or revoked already", name);
 	int r = n < 0 ? n : authority_renew_list(a, now_s, why);
 	return r ? r : n;
@@ -231,14 +242,11 @@ static int read_list(struct authority *a, struct buf *why)
 
 static int finish(struct authority *a, int64_t now_s, struct buf *why)
 {
-	const struct revoked *list;
 	int r = strcmp(issued_cluster(a->issued), trust_cluster(a->trust)) ?
 	    issued_add_key(a->issued, trust_cluster(a->trust), why) : 0;
 	if (!r)
 		r = read_list(a, why);
-	if (r || ((list = trust_list(a->trust)) && list->number == issued_last_number(a->issued)))
-		return r;
-	return authority_renew_list(a, now_s, why);
+	return r || list_is_whole(a) ? r : authority_renew_list(a, now_s, why);
 }
 
 int authority_open(struct authority **ret, struct vault *v, int64_t now_s, struct buf *why)

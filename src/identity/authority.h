@@ -41,7 +41,8 @@ int authority_renew(struct authority *a, const char *serial, const void *request
     struct certificate *ret, struct buf *why);
 
 /* All certificates of that name; how many. When the list does not get to disk this is an error, and they are revoked nevertheless: the
- * next list says so. -ENOENT: there is none that is not over. */
+ * next one says so, which is made when this is said again (0 then), or at the next start. -ENOENT: there is none that is not over or
+ * on the list. */
 int authority_revoke(struct authority *a, const char *name, int64_t now_s, struct buf *why);
 /* A new list, also without news: once a day, so that hosts see that they are told. */
 int authority_renew_list(struct authority *a, int64_t now_s, struct buf *why);
