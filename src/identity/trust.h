@@ -36,8 +36,8 @@ int trust_with_list(struct trust *t, const void *list, size_t n, struct trust **
 int trust_with_bundle(struct trust *t, const void *pem, size_t n, const void *list, size_t list_n, struct trust **ret,
     struct buf *why);
 
-/* Whose certificate is it, at that time? shown: what came with it, or NULL. 0; -EKEYREJECTED: not signed by these, not yet valid, or not as certificates are here;
- * -EKEYEXPIRED; -EKEYREVOKED. */
+/* Whose certificate is it, at that time? shown: what came with it, or NULL. 0; -EKEYREJECTED: not signed by these, not yet valid, or not as
+ * certificates are here; -EKEYEXPIRED; -EKEYREVOKED. */
 int trust_check(struct trust *t, X509 *x, STACK_OF(X509) *shown, enum trust_use use, int64_t now_s, struct certificate *ret,
     struct buf *why);
 /* The same of somebody who was checked earlier, maybe with another trust: a connection that is open. */
