@@ -264,7 +264,7 @@ static void another_cluster_s_certificate(void **state)
 
 static void more_certificates_than_anybody_needs(void **state)
 {
-	struct person alice = fresh_person(&c, "alice", ROLE_USER, 3600);
+	struct person alice = fresh_person(&c, "alice", CERTIFIED_USER, 3600);
 	for (int n = 10; n <= 20; n += 10) {
 		SSL_CTX *ctx = stranger(&alice, "hmon");
 		for (int i = 0; i < n; i++)

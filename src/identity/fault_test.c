@@ -70,10 +70,10 @@ static uint64_t number;
 static void begin(void)
 {
 	c = fresh_cluster("cluster");
-	h = fresh_host(&c, "host", 2, ROLE_NODE);
-	node = fresh_person(&c, ID, ROLE_NODE, 90 * DAY);
-	gone = fresh_person(&c, "gone", ROLE_USER, 90 * DAY);
-	bob = fresh_person(&c, "bob", ROLE_USER, 90 * DAY);
+	h = fresh_host(&c, "host", 2, CERTIFIED_NODE);
+	node = fresh_person(&c, ID, CERTIFIED_NODE, 90 * DAY);
+	gone = fresh_person(&c, "gone", CERTIFIED_USER, 90 * DAY);
+	bob = fresh_person(&c, "bob", CERTIFIED_USER, 90 * DAY);
 	assert_int_equal(authority_revoke(c.authority, "gone", now_s, &why), 1);
 	struct buf list = list_of(&c);
 	assert_int_equal(place_take_list(h.place, list.data, list.len, &why), 1);
@@ -121,7 +121,7 @@ static int sign(void)
 {
 	struct buf request = BUF_INIT, der = BUF_INIT;
 	EVP_PKEY *key;
-	struct authority_grant grant = {.name = "alice", .roles = ROLE_USER, .life_s = DAY};
+	struct authority_grant grant = {.name = "alice", .roles = CERTIFIED_USER, .life_s = DAY};
 	good(key_new(&key, &why));
 	good(request_put(&request, key, &why));
 	int r = authority_sign(c.authority, request.data, request.len, &grant, now_s, &der, &signed_last, &why);
@@ -160,7 +160,7 @@ static int renew(void)
 	if (!r) {
 		int left = countdown;
 		countdown = 0;
-		der = sign_host(&c, &h, ROLE_NODE, &request);
+		der = sign_host(&c, &h, CERTIFIED_NODE, &request);
 		countdown = left;
 		r = place_take_certificate(h.place, der.data, der.len, &why);
 	}
@@ -200,10 +200,10 @@ static int token(void)
 	struct token t;
 	unsigned roles = 0;
 	good(tokens_open(&tokens, c.vault, &why));
-	int r = tokens_issue(tokens, ROLE_NODE, now_s, &t, &why), again;
+	int r = tokens_issue(tokens, CERTIFIED_NODE, now_s, &t, &why), again;
 	if (!r) {
 		r = tokens_take(tokens, t.secret, now_s, &roles, &why);
-		assert_int_equal(!r, roles == ROLE_NODE);
+		assert_int_equal(!r, roles == CERTIFIED_NODE);
 	}
 	if (!r) {
 		tokens_close(tokens);
