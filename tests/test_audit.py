@@ -16,6 +16,7 @@ import tempfile
 import pytest
 
 from cluster import PREFIX, Daemon, wait_for
+from frames_peer import Program, Refused
 from hmon_peer import Client, HmonError
 from test_hosts import free_port
 
@@ -98,6 +99,11 @@ def assert_chained(d):
                 previous = digest
 
 
+def left_out(told, of):
+    return sum(int(re.search('count="([0-9]+)"', r["arguments"])[1]) for r in told
+               if r["what"] == "audit.left-out" and f'of="{of}"' in r["arguments"])
+
+
 # ------------------------------------------------------------------------------------------- what is recorded
 
 def test_a_change_is_one_line_with_who_made_it(audited):
@@ -160,6 +166,28 @@ def test_no_secrets_and_no_data(audited):
     assert once(d, what="channel.put")[0]["arguments"] == 'channel="news" tag="1" data="(6 bytes)"'
     assert [r["arguments"] for r in once(d, 2, what="process.start")] == ['word="true (and 2 more)"'] * 2
     assert not any(secret in open(f).read() for f in files(d) for secret in ("hunter2", "opaque", base64.b64encode(b"opaque").decode()))
+
+
+def test_what_programs_offer_is_told_in_samples_and_numbers(audited):
+    def hand_on(fields):
+        raise Refused("elsewhere", "h9")
+
+    d = audited()
+    with Program(d.socket) as offers, Program(d.socket) as tool:
+        offers.offer("counter", set=lambda fields: {"value": fields["x"]}, set_away=hand_on, get=lambda fields: {"value": 1})
+        with pytest.raises(Refused):
+            tool.ask("counter.set_away", x=1).one()
+        for x in range(100):
+            assert tool.ask("counter.set", x=x).one() == {"value": x}
+            tool.ask("counter.get").one()
+    d.stop()
+    told = records(d, "--in", f"{d.state}/audit")
+    calls = [r for r in told if r["what"].startswith("counter.")]
+    assert (calls[0]["what"], calls[0]["result"], calls[0]["code"]) == ("counter.set_away", "handed-on", "h9")
+    assert {(r["what"], r["result"], r["arguments"]) for r in calls[1:]} == {("counter.set", "done", 'x="(left out)"')}
+    assert 20 <= len(calls) < 60
+    assert len(calls) + left_out(told, "traffic") == 101
+    assert [r["result"] for r in told if r["what"] == "service.register"] == ["begun", "gone"]
 
 
 def test_what_a_caller_says_can_forge_no_line(audited):
@@ -409,8 +437,7 @@ def test_a_flood_of_refusals_is_counted_exactly(audited):
     d.stop()
     own = [r for r in records(d, "--in", f"{d.state}/audit") if r["uid"] == OTHER]
     told = collections.Counter(r["what"] for r in own)
-    left_out = sum(int(re.search('count="([0-9]+)"', r["arguments"])[1]) for r in own if r["what"] == "audit.left-out")
-    assert told["master.reload"] + left_out == n
+    assert told["master.reload"] + left_out(own, "refusals") == n
     assert 50 <= told["master.reload"] < 500
     assert sum(map(os.path.getsize, files(d))) < 200000
     assert_chained(d)

@@ -13,7 +13,7 @@ from test_hosts import free_port
 from test_operations import LIB, build
 
 NONE = "listen = {}\nservices = {}\n"
-OWN = {"host", "service", "channel", "daemon"}
+OWN = {"host", "service", "channel", "audit", "daemon"}
 LEFT_OUT = "service {} is not chosen on this host (services in vigia.conf)"
 
 
@@ -54,7 +54,7 @@ def test_what_is_left_out_costs_nothing(daemon):
     wait_for(lambda: "vigia-helper" in processes_of(whole), 10, "the helper")
     wait_for(lambda: os.path.exists(f"{whole.state}/history.db"), 10, "the history")
     assert not {"vigia-helper", "host"} & processes_of(d)
-    wait_for(lambda: sorted(os.listdir(d.state)) == ["id", "view", "vigiad.pid", "vigiad.sock"], 10, "its files, and no more")
+    wait_for(lambda: sorted(os.listdir(d.state)) == ["audit", "id", "view", "vigiad.pid", "vigiad.sock"], 10, "its files, and no more")
 
 
 @pytest.mark.parametrize("words, service", [

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The files of the audit log, written: DIRECTORY (0700), NNNNNNNN.log (0600), each with an anchor first. Only ever appended to: a
- * write that failed halfway is gone on with, byte by byte, and a file that a power cut tore is left as it is and another one
- * begun. Waits for the disk: for one thread at a time. */
+/* The files of the audit log, written: DIRECTORY (0700), NNNNNNNN.log (0600), each with an anchor first. Only ever appended
+ * to: a write that failed halfway is gone on with, byte by byte, and a file that a power cut tore is left as it is and another
+ * one begun. Waits for the disk: for one thread at a time. */
 #ifndef VIGIA_AUDIT_FILES_H
 #define VIGIA_AUDIT_FILES_H
 
@@ -16,8 +16,8 @@ struct audit_files_options {
 	unsigned files; /* so many are kept; 0: all. At least 2 */
 };
 
-/* Finds where the log ended. `found` gets a line of what was wrong there, if anything, `noted` of what a power cut does. What can't be read or made now is
- * tried again with the next write. 0 or -ENOMEM. */
+/* Finds where the log ended. `found` gets a line of what was wrong there, if anything, `noted` of what a power cut does.
+ * What can't be read or made now is tried again with the next write. 0 or -ENOMEM. */
 int audit_files_open(struct audit_files **ret, const struct audit_files_options *o, struct buf *found,
     struct buf *noted);
 void audit_files_close(struct audit_files *f);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How much of a kind comes from whom, so that a flood fills no disk: each may have `burst` at once and `per_s` in the long run. What
- * is beyond is counted, to the last one. A table of fixed size: those who have no place in it share one. */
+/* How much of a kind comes from whom, so that a flood fills no disk: each may have so much at once, and so much a second in the
+ * long run. What is beyond is counted, to the last one. A table of fixed size: those who have no place in it share one. */
 #ifndef VIGIA_AUDIT_RATES_H
 #define VIGIA_AUDIT_RATES_H
 

@@ -40,8 +40,9 @@ int audit_reader_anchor(int directory, uint32_t number, char *line, struct audit
 /* Leaves out the files whose last record was before that time. */
 void audit_reader_skip(struct audit_reader *r, int64_t before_ns);
 
-/* Walks all of it, to `end`, which takes the second place of what is expected: 0, or negative errno where the directory can't be read; files that can't are faults. -EAGAIN: the oldest
- * file was dropped meanwhile: once more, with a fresh walk and a new end. */
+/* Walks all of it, to `end`, which takes the second place of what is expected: 0, or negative errno where the directory
+ * can't be read; files that can't are faults. -EAGAIN: the oldest file was dropped meanwhile: once more, with a fresh walk
+ * and a new end. */
 int audit_verify(const char *directory, const struct audit_end *end, struct audit_walk *w);
 
 #endif

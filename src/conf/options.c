@@ -42,7 +42,7 @@ const struct conf_option conf_options[] = {
 	    "in plain TCP: everyone who reaches the port can read, "
 	    "and register as a node. For closed networks only."},
 	{CONF_TOP, "services", CONF_SERVICES, "all", 0, 0, AT(services),
-	    "The services of this host beside the core's own (hosts, services, channels): health, process, lease, or all. "
+	    "The services of this host beside the core's own (hosts, services, channels, the audit log): health, process, lease, or all. "
 	    "What is left out costs nothing and can't be asked here; a program may offer another one under its name. Without "
 	    "health nothing is measured, there is no node or master, and no other host is heard of. "
 	    "May be empty: {}. Any other NAME is a module, service-NAME.so in libexec/vigia or in the directory services of the "
