@@ -132,6 +132,10 @@ FRAMES = {
         f.frame(f.EVENT, slot(2), f.event(0, 1, b"x")[16:]), message(f.ERROR, slot(3), "error", code="failed"),
         f.frame(f.CANCEL, 4), ask(7, "counter", "get", of="b"), ask(8, "service", "list"),
         ask(9, "service", "delete", service="counter"), ask(10, "service", "describe", service="counter")],
+    "bad-offers": [
+        HELLO, *[ask(n, "service", "register", [offer], name="counter") for n, offer in enumerate([
+            operation("get", ("of", "nothing"), ("n", "integer")), operation("get", ("query", "text"), ("n", "integer")),
+            operation("a.b"), operation("get", *[(f"n{i}", "text") for i in range(11)])], 1)]],
     "one-way": [
         HELLO, OFFER, ask(2, "counter", "get", flags=f.ONE_WAY, of="a"), ask(3, "channel", "create", flags=f.ONE_WAY, key="jobs"),
         f.event(CHANNEL, 1, b"one"), ask(4, "channel", "subscribe", flags=f.ONE_WAY, channel="jobs", after=0),
