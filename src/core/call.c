@@ -91,6 +91,12 @@ void call_pass(struct call *c, const struct msg *m)
 	call_send(c, out);
 }
 
+void call_frames(struct call *c, const struct buf *frames)
+{
+	if (!c->one_way)
+		c->asker->type->frames(c, frames);
+}
+
 static void over(struct call *c, const char *code, const char *text)
 {
 	audited_over(c, code);

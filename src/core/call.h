@@ -116,6 +116,8 @@ struct msg *call_answer_to(const struct asker_type *type, int64_t id, const char
 void call_send(struct call *c, struct msg *m);
 /* As somebody else answered it: m, borrowed, under this call's number. */
 void call_pass(struct call *c, const struct msg *m);
+/* Whole frames with the call's number: events, losses. */
+void call_frames(struct call *c, const struct buf *frames);
 void call_end(struct call *c);
 /* Ends the call with an error; returns -1. */
 int call_fail(struct call *c, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));

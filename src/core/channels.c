@@ -285,7 +285,7 @@ static int more_subscribe(struct call *c)
 	buf_clear(out);
 	bool more = channel_read(s->reader, out, (uint64_t)c->id, READ_AT_ONCE);
 	if (out->len)
-		c->asker->type->frames(c, out);
+		call_frames(c, out);
 	return more ? CALL_MORE : CALL_LATER;
 }
 
@@ -328,7 +328,7 @@ static void read_last(struct call *c)
 	uint64_t sequence = channel_sequence(s->entry->channel), position = channel_reader_position(s->reader);
 	buf_clear(out);
 	if (sequence > position && !frame_put_lost(out, (uint64_t)c->id, sequence - position, sequence + 1))
-		c->asker->type->frames(c, out);
+		call_frames(c, out);
 }
 
 static void delete(struct core *core, struct channel_entry *e)

@@ -44,8 +44,8 @@ static int answer(struct poll *p, bool last)
 	struct buf out = BUF_INIT;
 	bool more = collect(p, &out, c->args[3].number);
 	bool any = out.len;
-	if (any && !c->one_way)
-		c->asker->type->frames(c, &out);
+	if (any)
+		call_frames(c, &out);
 	buf_release(&out);
 	if (!any && !last)
 		return CALL_LATER;

@@ -200,7 +200,7 @@ static int pass_event(struct relayed *e, const struct frame *f)
 	e->before = sequence_of(f);
 	put_lost(e, out);
 	frame_put(out, f->kind, 0, (uint64_t)c->id, f->payload, f->n);
-	c->asker->type->frames(c, out);
+	call_frames(c, out);
 	return 0;
 }
 
@@ -217,7 +217,7 @@ static int pass_loss(struct relayed *e, const struct frame *f)
 	buf_clear(out);
 	frame_put_lost(out, (uint64_t)c->id, e->lost, before);
 	e->lost = 0;
-	c->asker->type->frames(c, out);
+	call_frames(c, out);
 	return 0;
 }
 
@@ -245,7 +245,7 @@ static void tell_lost(struct relayed *e)
 		return;
 	buf_clear(out);
 	put_lost(e, out);
-	e->call->asker->type->frames(e->call, out);
+	call_frames(e->call, out);
 }
 
 /* What waited has left. */

@@ -209,6 +209,11 @@ PLAYS = {
         *asks(USER, 1, "host.list", 0, 0, how=AT_2 | ONE_WAY), *asks(USER, 2, "host.list", 0, 0, how=AT_2), TURN,
         ANSWER, HOST, 16, 0, 1, 1, ANSWER, HOST, 18, ANSWER, HOST, 13, 5, 0, 1, 3, 65, 66, 67, ANSWER, HOST, 14, 3, 9,
         CANCEL, PROGRAM, 1, WAIT, 4, *asks(USER, 3, "host.list", 0, 0, how=AT_2), HANG_UP, HOST, TURN],
+    # who asked one-way hears of no event, nor that its channel is gone
+    "one-way": [
+        *asks(PROGRAM, 1, "channel.create", 1, 0, 0), *asks(PROGRAM, 2, "channel.subscribe", 1, 0, 0, 2, 2, how=ONE_WAY),
+        *asks(PROGRAM, 3, "channel.poll", 1, 0, 0, 0, 101, how=ONE_WAY), *asks(PROGRAM, 4, "channel.put", 1, 2, 4),
+        TURN, *asks(PROGRAM, 5, "channel.put", 1, 2, 4), *asks(PROGRAM, 6, "channel.delete", 1), TURN],
     # bytes that are none: to a daemon's hello, and to nothing
     "bytes": [SAY, STRANGER, 0, 8, *f.PREFACE, SAY, USER, 1, 3, 1, 2, 3, TURN, SAY, HOST, 0, 4, 0, 0, 0, 0, TURN],
 }
