@@ -114,8 +114,8 @@ struct msg *call_answer(struct call *c, const char *name);
 struct msg *call_answer_to(const struct asker_type *type, int64_t id, const char *name);
 /* Takes m; NULL: nothing. */
 void call_send(struct call *c, struct msg *m);
-/* As somebody else answered it: m, borrowed, under this call's number. */
-void call_pass(struct call *c, const struct msg *m);
+/* As somebody else, who is not believed, answered it: under this call's number, and nothing that ends it. */
+void call_pass(struct call *c, struct msg *take_answer);
 /* Whole frames with the call's number: events, losses. */
 void call_frames(struct call *c, const struct buf *frames);
 void call_end(struct call *c);

@@ -31,7 +31,9 @@ static void on_answer(void *owner, int64_t number, const struct msg *m)
 	if (f->nearest && f->nearest != number)
 		return;
 	f->found++;
-	call_pass(f->call, m);
+	struct msg *found = msg_dup(m);
+	if (found)
+		call_pass(f->call, found);
 }
 
 static void put_missing(struct finding *f, int64_t number, const char *code, const char *text)

@@ -215,9 +215,18 @@ static void cancel(struct play *p)
 	buf_release(&out);
 }
 
-static struct msg *channel_answer(struct play *p, const char *name)
+/* Perhaps under a name, or with fields, by which XML tells what it is. */
+static struct msg *channel_answer(struct play *p)
 {
-	struct msg *m = msg_new(name);
+	static const char *const names[] = {"channel", "end", "error", "event"};
+	unsigned how = byte(p);
+	struct msg *m = msg_new(names[how & 3]);
+	if (how & 4)
+		msg_set_int(m, "answer", how >> 4);
+	if (how & 8)
+		msg_set(m, "query", "info");
+	if (how & 128)
+		msg_set_flag(m, "partial", how & 64);
 	msg_set(m, "id", one_of(channels + 5, byte(p) % 3));
 	msg_set_int(m, "sequence", byte(p));
 	msg_set_flag(m, "whole", byte(p) & 1);
@@ -226,7 +235,7 @@ static struct msg *channel_answer(struct play *p, const char *name)
 
 static void put_answer(struct play *p, struct buf *out, uint64_t number)
 {
-	struct msg *m = channel_answer(p, "channel");
+	struct msg *m = channel_answer(p);
 	frame_put_msg(out, FRAME_ANSWER, number, m);
 	msg_free(m);
 }

@@ -189,7 +189,7 @@ static int on_stanza(void *data, const struct msg *m)
 	int64_t id;
 	if (!e->counts || msg_get_int(m, "answer", &id) || id < 1 || id >= OPEN)
 		return 0;
-	bool last = !strcmp(m->name, "end") || (!strcmp(m->name, "error") && msg_field(m, "code"));
+	bool last = !strcmp(m->name, "end") || (!strcmp(m->name, "error") && !msg_get_flag(m, "partial"));
 	check_number(e, &(struct frame){.kind = last ? FRAME_END : FRAME_ANSWER, .number = (uint64_t)id});
 	return 0;
 }

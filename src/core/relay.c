@@ -234,7 +234,6 @@ static int pass_answer(struct relayed *e, const struct frame *f)
 	if (r)
 		return r;
 	call_pass(c, m);
-	msg_free(m);
 	return 0;
 }
 

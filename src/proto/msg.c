@@ -167,6 +167,20 @@ void msg_set_flag(struct msg *m, const char *field, bool flag)
 		f->number = flag;
 }
 
+void msg_unset(struct msg *m, const char *field)
+{
+	struct msg_field *before = NULL, **at = &m->fields;
+	while (*at && strcmp((*at)->name, field)) {
+		before = *at;
+		at = &before->next;
+	}
+	if (!*at)
+		return;
+	if (*at == m->last_field)
+		m->last_field = before;
+	*at = (*at)->next;
+}
+
 void msg_text(struct msg *m, const char *bytes, size_t n)
 {
 	m->text = arena_copy(m->arena, bytes, n);
@@ -182,15 +196,14 @@ static void copy_field(struct msg *to, const struct msg_field *f)
 		msg_set_flag(to, f->name, f->number);
 }
 
-void msg_add(struct msg *to, const struct msg *from, const char *but)
+static void copy_into(struct msg *to, const struct msg *from)
 {
 	for (const struct msg_field *f = from->fields; f; f = f->next)
-		if (!but || strcmp(f->name, but))
-			copy_field(to, f);
+		copy_field(to, f);
 	if (*from->text)
 		msg_text(to, from->text, strlen(from->text));
 	for (const struct msg *k = from->children; k && !msg_failed(to); k = k->next)
-		msg_add(msg_child(to, k->name), k, NULL);
+		copy_into(msg_child(to, k->name), k);
 }
 
 struct msg *msg_dup(const struct msg *m)
@@ -198,7 +211,7 @@ struct msg *msg_dup(const struct msg *m)
 	struct msg *copy = msg_new(m->name);
 	if (!copy)
 		return NULL;
-	msg_add(copy, m, NULL);
+	copy_into(copy, m);
 	if (!msg_failed(copy))
 		return copy;
 	msg_free(copy);

@@ -42,8 +42,6 @@ struct msg {
 struct msg *msg_new(const char *name);
 /* A root of its own, children and all. */
 struct msg *msg_dup(const struct msg *m);
-/* Adds what `from` has, children and all, but its field `but` (NULL: all of it). */
-void msg_add(struct msg *to, const struct msg *from, const char *but);
 void msg_free(struct msg *root);
 bool msg_failed(const struct msg *m);
 
@@ -57,6 +55,8 @@ void msg_set_flag(struct msg *m, const char *field, bool flag);
 void msg_set_n(struct msg *m, const char *field, const char *text, size_t n);
 void msg_set_bytes(struct msg *m, const char *field, const void *bytes, size_t n);
 void msg_text(struct msg *m, const char *bytes, size_t n);
+/* The field is gone, if it was there. */
+void msg_unset(struct msg *m, const char *field);
 
 const struct msg_field *msg_field(const struct msg *m, const char *name);
 /* The field's text, or `fallback` when absent or not text. */

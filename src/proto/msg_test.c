@@ -32,6 +32,23 @@ static void fields_stand_in_order_and_are_found_by_name(void **state)
 	msg_free(m);
 }
 
+static void a_field_goes_and_may_come_again(void **state)
+{
+	struct msg *m = msg_new("node");
+	for (int i = 0; i < 3; i++) {
+		msg_set(m, "first", "a");
+		msg_set(m, "last", "b");
+		msg_unset(m, "last");
+		msg_unset(m, "first");
+		msg_unset(m, "never");
+		assert_null(m->fields);
+	}
+	msg_set(m, "again", "c");
+	assert_string_equal(m->fields->name, "again");
+	assert_null(m->fields->next);
+	msg_free(m);
+}
+
 static void a_text_may_be_a_part_of_another(void **state)
 {
 	struct msg *m = msg_new("m");
@@ -186,6 +203,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(fields_stand_in_order_and_are_found_by_name),
+	    cmocka_unit_test(a_field_goes_and_may_come_again),
 	    cmocka_unit_test(a_text_may_be_a_part_of_another),
 	    cmocka_unit_test(strings_are_copied),
 	    cmocka_unit_test(whole_numbers_come_from_numbers_and_texts_alike),

@@ -180,16 +180,16 @@ PLAYS = {
     # a channel of h2 comes into one of ours; what h2 says of it; the way there breaks; time passes
     "chained": [
         *asks(PROGRAM, 1, "channel.create", 1, 0, 0), *asks(PROGRAM, 2, "channel.subscribe", 1, 0, 0, 2, 2),
-        *asks(PROGRAM, 3, "channel.chain", 1, 1, 2, 0), TURN, ANSWER, HOST, 0, 2, 5, 1, ANSWER, HOST, 1, 2, 0, 0, 1, 3, TURN,
+        *asks(PROGRAM, 3, "channel.chain", 1, 1, 2, 0), TURN, ANSWER, HOST, 0, 0, 2, 5, 1, ANSWER, HOST, 1, 2, 0, 0, 1, 3, TURN,
         ANSWER, HOST, 5, 6, 0, 1, 2, 65, 66, ANSWER, HOST, 6, 2, 10, ANSWER, HOST, 5, 11, 1, 1, 1, 4, 2, 0, TURN,
-        *asks(PROGRAM, 4, "channel.chains", 0), HANG_UP, HOST, TURN, WAIT, 2, WAIT, 2, ANSWER, HOST, 0, 2, 11, 1,
+        *asks(PROGRAM, 4, "channel.chains", 0), HANG_UP, HOST, TURN, WAIT, 2, WAIT, 2, ANSWER, HOST, 0, 0, 2, 11, 1,
         ANSWER, HOST, 1, 0, TURN, *asks(PROGRAM, 5, "channel.unchain", 1, 1, 2), TURN],
     # two programs offer services, others ask them; one is killed in a call, one deletes its own
     "servers": [
         *asks(PROGRAM, 1, "service.register", 1, 1, 2, 0x40, 1, 0x45), *asks(OTHER_PROGRAM, 1, "service.register", 2, 0, 1, 0x41, 1),
         TURN, *asks(USER, 1, "countergo", 1), *asks(CONSOLE, 1, "timergo", 1), *asks(HOST, 1, "countergo", 1, how=CALLER),
         *asks(STRANGER, 1, "counterwatch", 1, 1), *asks(CONSOLE, 2, "service.get", 2), TURN,
-        ANSWER, OTHER_PROGRAM, 0, 1, 1, 1, ANSWER, PROGRAM, 3, 3, ANSWER, PROGRAM, 10, TURN, STOP_READING, STRANGER, 1,
+        ANSWER, OTHER_PROGRAM, 0, 0, 1, 1, 1, ANSWER, PROGRAM, 3, 3, ANSWER, PROGRAM, 10, TURN, STOP_READING, STRANGER, 1,
         CANCEL, HOST, 1, HANG_UP, OTHER_PROGRAM, TURN, *asks(PROGRAM, 2, "service.delete", 1), TURN],
     # h2 asks here, with a user's word for it, when that counts and when not
     "asked": [
@@ -207,13 +207,18 @@ PLAYS = {
     "passed-on": [
         *asks(CONSOLE, 1, "host.info", how=AT_2), *asks(PROGRAM, 1, "channel.subscribe", 1, 0, 0, 0, 0, how=AT_2),
         *asks(USER, 1, "host.list", 0, 0, how=AT_2 | ONE_WAY), *asks(USER, 2, "host.list", 0, 0, how=AT_2), TURN,
-        ANSWER, HOST, 16, 0, 1, 1, ANSWER, HOST, 18, ANSWER, HOST, 13, 5, 0, 1, 3, 65, 66, 67, ANSWER, HOST, 14, 3, 9,
+        ANSWER, HOST, 16, 0, 0, 1, 1, ANSWER, HOST, 18, ANSWER, HOST, 13, 5, 0, 1, 3, 65, 66, 67, ANSWER, HOST, 14, 3, 9,
         CANCEL, PROGRAM, 1, WAIT, 4, *asks(USER, 3, "host.list", 0, 0, how=AT_2), HANG_UP, HOST, TURN],
     # who asked one-way hears of no event, nor that its channel is gone
     "one-way": [
         *asks(PROGRAM, 1, "channel.create", 1, 0, 0), *asks(PROGRAM, 2, "channel.subscribe", 1, 0, 0, 2, 2, how=ONE_WAY),
         *asks(PROGRAM, 3, "channel.poll", 1, 0, 0, 0, 101, how=ONE_WAY), *asks(PROGRAM, 4, "channel.put", 1, 2, 4),
         TURN, *asks(PROGRAM, 5, "channel.put", 1, 2, 4), *asks(PROGRAM, 6, "channel.delete", 1), TURN],
+    # a program answers as if it were the daemon: with an end, another's number, an error for the last word
+    "pretender": [
+        *asks(PROGRAM, 1, "service.register", 1, 0, 1, 0x40, 1), TURN, *asks(CONSOLE, 2, "countergo", 1), TURN,
+        ANSWER, PROGRAM, 0, 1, 0, 0, 0, ANSWER, PROGRAM, 0, 0x34, 0, 0, 0, ANSWER, PROGRAM, 0, 2, 0, 0, 0,
+        ANSWER, PROGRAM, 0, 0x88 + 2, 0, 0, 0, ANSWER, PROGRAM, 4, 1, TURN, ANSWER, PROGRAM, 2, TURN],
     # bytes that are none: to a daemon's hello, and to nothing
     "bytes": [SAY, STRANGER, 0, 8, *f.PREFACE, SAY, USER, 1, 3, 1, 2, 3, TURN, SAY, HOST, 0, 4, 0, 0, 0, 0, TURN],
 }
