@@ -39,6 +39,7 @@ XML = {
         <channel query="put" channel="jobs" tag="1" data="AAEC"/>
         <channel query="put" channel="jobs" tag="4"/>
         <channel query="poll" channel="jobs" after="0" most="1"/>
+        <channel query="poll" channel="jobs" after="0" mask="8"/>
         <channel query="list" channel="j*"/>
         <channel query="info" channel="#%d"/>
         <channel query="subscribe" channel="leases" after="0" progress="yes" upstreams="yes"/>
