@@ -33,6 +33,8 @@ static enum stage_who somebody(struct play *p)
 
 /* --- what arguments may be --- */
 
+static const char zeros[300000];
+
 #define HOST_1 "01000000000000000000000000000000"
 #define HOST_2 "02000000000000000000000000000000"
 #define CHANNEL_1 HOST_1 "#4611686018427387908" /* the first that somebody makes */
@@ -42,6 +44,9 @@ static const uint64_t FIRST_CHANNEL = 4611686018427387905; /* the core's own thr
 
 static const char *const channels[] = {"jobs", "news", "hosts", "leases", "chains", CHANNEL_1, CHANNEL_2, CHANNEL_OF_2,
     "#4611686018427387908", "*", "job?", NULL};
+/* What other hosts may tell of. */
+static const char *const channel_ids[] = {CHANNEL_1, CHANNEL_2, CHANNEL_OF_2, HOST_2 "#4611686018427387906",
+    "03000000000000000000000000000000#4611686018427387905", NULL};
 static const char *const hosts[] = {"h1", "h2", "h3", "h4", "me@h4", "nobody", HOST_1, HOST_2, "h?", NULL};
 static const char *const service_names[] = {"counter", "timer", "host", "process", "channel", "*", NULL};
 static const char *const modes[] = {"observe", "share", "exclusive", NULL};
@@ -93,8 +98,7 @@ static void put_flag(struct play *p, struct msg *m, const char *name, unsigned w
 
 static void put_bytes(struct play *p, struct msg *m, const char *name, unsigned which)
 {
-	static const char zeros[300000];
-	size_t large[] = {3000, 30000, CHANNEL_DATA_MAX, CHANNEL_DATA_MAX + 1};
+	static const size_t large[] = {3000, 30000, CHANNEL_DATA_MAX, CHANNEL_DATA_MAX + 1};
 	msg_set_bytes(m, name, zeros, which < 128 ? which : large[which % 4]);
 }
 
@@ -227,7 +231,7 @@ static struct msg *channel_answer(struct play *p)
 		msg_set(m, "query", "info");
 	if (how & 128)
 		msg_set_flag(m, "partial", how & 64);
-	msg_set(m, "id", one_of(channels + 5, byte(p) % 3));
+	msg_set(m, "id", one_of(channel_ids, byte(p)));
 	msg_set_int(m, "sequence", byte(p));
 	msg_set_flag(m, "whole", byte(p) & 1);
 	return m;
@@ -245,7 +249,7 @@ static void put_upstreams(struct play *p, struct buf *out, uint64_t number)
 	struct msg *m = msg_new("upstreams");
 	for (unsigned i = 0, n = byte(p) % 4; i < n; i++) {
 		struct msg *u = msg_child(m, "upstream");
-		msg_set(u, "id", one_of(channels + 5, byte(p) % 3));
+		msg_set(u, "id", one_of(channel_ids, byte(p)));
 		msg_set_int(u, "sequence", byte(p));
 		msg_set_flag(u, "whole", i & 1);
 	}
@@ -277,6 +281,16 @@ static void put_partial(struct play *p, struct buf *out, uint64_t number)
 	put_error_as(p, out, FRAME_PARTIAL, number);
 }
 
+/* The next bytes, or from 128 so many zeros that a few fill what may wait for a reader. */
+static void take_data(struct play *p, struct frame_event *e)
+{
+	unsigned n = byte(p);
+	e->data = n < 128 ? p->at : (const uint8_t *)zeros;
+	e->n = n < 128 ? n : (n - 127) * 256;
+	if (n < 128 && e->n > p->n)
+		e->n = p->n;
+}
+
 static void put_event(struct play *p, struct buf *out, uint64_t number)
 {
 	unsigned sequence = byte(p), causes = byte(p) % 3;
@@ -286,9 +300,7 @@ static void put_event(struct play *p, struct buf *out, uint64_t number)
 		e.causes[i].channel.number = FIRST_CHANNEL + byte(p) % 5;
 		e.causes[i].sequence = byte(p);
 	}
-	e.n = byte(p);
-	e.n = e.n < p->n ? e.n : p->n;
-	e.data = p->at;
+	take_data(p, &e);
 	frame_put_event(out, number, &e);
 }
 

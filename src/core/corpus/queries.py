@@ -93,6 +93,10 @@ XML = {
 }
 
 
+XML["too-many"] = '<service query="get" service="host"/>\n' * 25
+XML["row"] = '<monitor>1 2 3</monitor>'
+
+
 def xml(text):
     lines = [line.strip() for line in text.strip().splitlines()]
     asked = [line.replace(" query=", f' id="{i}" query=', 1) for i, line in enumerate(lines, 1)]
@@ -115,6 +119,7 @@ def operation(name, *arguments, **fields):
 
 
 HELLO = message(f.HELLO, 0, "hello", version=1)
+GREETING = f.PREFACE + message(f.HELLO, 0, "hello", version=1, id="02" + 30 * "0")
 COUNTER = [operation("get", ("of", "name")), operation("watch", streams=True), operation("add", ("n", "integer"), changes=True)]
 OFFER = ask(1, "service", "register", COUNTER, name="counter", doc="counts")
 
@@ -148,7 +153,7 @@ FRAMES = {
         ask(5, "channel", "chain", channel="jobs", **{"from": "jobs", "host": "h2"}), f.frame(f.CANCEL, 1),
         ask(6, "channel", "delete", channel="jobs")],
     "no-hello": [ask(1, "host", "list")],
-    "host": [message(f.HELLO, 0, "hello", version=1, id="02" + 30 * "0", name="h2")],
+    "host": [GREETING[len(f.PREFACE):]],
 }
 
 
@@ -181,7 +186,7 @@ PLAYS = {
     # a channel of h2 comes into one of ours; what h2 says of it; the way there breaks; time passes
     "chained": [
         *asks(PROGRAM, 1, "channel.create", 1, 0, 0), *asks(PROGRAM, 2, "channel.subscribe", 1, 0, 0, 2, 2),
-        *asks(PROGRAM, 3, "channel.chain", 1, 1, 2, 0), TURN, ANSWER, HOST, 0, 0, 2, 5, 1, ANSWER, HOST, 1, 2, 0, 0, 1, 3, TURN,
+        *asks(PROGRAM, 3, "channel.chain", 1, 1, 2, 0), TURN, ANSWER, HOST, 0, 0, 2, 5, 1, ANSWER, HOST, 1, 2, 1, 0, 3, 3, TURN,
         ANSWER, HOST, 5, 6, 0, 1, 2, 65, 66, ANSWER, HOST, 6, 2, 10, ANSWER, HOST, 5, 11, 1, 1, 1, 4, 2, 0, TURN,
         *asks(PROGRAM, 4, "channel.chains", 0), HANG_UP, HOST, TURN, WAIT, 2, WAIT, 2, ANSWER, HOST, 0, 0, 2, 11, 1,
         ANSWER, HOST, 1, 0, TURN, *asks(PROGRAM, 5, "channel.unchain", 1, 1, 2), TURN],
@@ -190,7 +195,7 @@ PLAYS = {
         *asks(PROGRAM, 1, "service.register", 1, 1, 2, 0x40, 1, 0x45), *asks(OTHER_PROGRAM, 1, "service.register", 2, 0, 1, 0x41, 1),
         TURN, *asks(USER, 1, "countergo", 1), *asks(CONSOLE, 1, "timergo", 1), *asks(HOST, 1, "countergo", 1, how=CALLER),
         *asks(STRANGER, 1, "counterwatch", 1, 1), *asks(CONSOLE, 2, "service.get", 2), TURN,
-        ANSWER, OTHER_PROGRAM, 0, 0, 1, 1, 1, ANSWER, PROGRAM, 3, 3, ANSWER, PROGRAM, 10, TURN, STOP_READING, STRANGER, 1,
+        ANSWER, PROGRAM, 8, 0, 2, 1, 1,        ANSWER, OTHER_PROGRAM, 0, 0, 1, 1, 1, ANSWER, PROGRAM, 3, 3, ANSWER, PROGRAM, 10, TURN, STOP_READING, STRANGER, 1,
         CANCEL, HOST, 1, HANG_UP, OTHER_PROGRAM, TURN, *asks(PROGRAM, 2, "service.delete", 1), TURN],
     # h2 asks here, with a user's word for it, when that counts and when not
     "asked": [
@@ -215,13 +220,24 @@ PLAYS = {
         *asks(PROGRAM, 1, "channel.create", 1, 0, 0), *asks(PROGRAM, 2, "channel.subscribe", 1, 0, 0, 2, 2, how=ONE_WAY),
         *asks(PROGRAM, 3, "channel.poll", 1, 0, 0, 0, 101, how=ONE_WAY), *asks(PROGRAM, 4, "channel.put", 1, 2, 4),
         TURN, *asks(PROGRAM, 5, "channel.put", 1, 2, 4), *asks(PROGRAM, 6, "channel.delete", 1), TURN],
+    # a program says more than who asked reads, and what is lost is told when he reads again
+    "flood": [
+        *asks(PROGRAM, 1, "service.register", 1, 0, 1, 0x41, 1), TURN, *asks(USER, 1, "countergo", 1), TURN, STOP_READING, USER, 1,
+        *[step for i in range(1, 9) for step in (ANSWER, PROGRAM, 5, i, 0, 1, 255, TURN)], ANSWER, PROGRAM, 6, 3, 12, TURN,
+        STOP_READING, USER, 0, TURN, ANSWER, PROGRAM, 5, 20, 0, 1, 3, 65, 66, 67, ANSWER, PROGRAM, 2, TURN],
+    # an event waits for another that caused it, until that comes or took too long
+    "waiting": [
+        *asks(PROGRAM, 1, "channel.create", 1, 0, 0), *asks(PROGRAM, 2, "channel.subscribe", 1, 0, 0, 2, 2),
+        *asks(PROGRAM, 3, "channel.chain", 1, 1, 2, 0), TURN, ANSWER, HOST, 0, 0, 2, 5, 1, ANSWER, HOST, 1, 0, TURN,
+        PUT, PROGRAM, 3, 1, 1, 4, 1, 0, 7, 1, 65, PUT, PROGRAM, 3, 1, 1, 4, 1, 0, 8, 1, 66, TURN,
+        ANSWER, HOST, 5, 7, 0, 1, 1, 67, ANSWER, HOST, 6, 0, 7, TURN, WAIT, 3, WAIT, 3],
     # a program answers as if it were the daemon: with an end, another's number, an error for the last word
     "pretender": [
         *asks(PROGRAM, 1, "service.register", 1, 0, 1, 0x40, 1), TURN, *asks(CONSOLE, 2, "countergo", 1), TURN,
         ANSWER, PROGRAM, 0, 1, 0, 0, 0, ANSWER, PROGRAM, 0, 0x34, 0, 0, 0, ANSWER, PROGRAM, 0, 2, 0, 0, 0,
         ANSWER, PROGRAM, 0, 0x88 + 2, 0, 0, 0, ANSWER, PROGRAM, 4, 1, TURN, ANSWER, PROGRAM, 2, TURN],
     # bytes that are none: to a daemon's hello, and to nothing
-    "bytes": [SAY, STRANGER, 0, 8, *f.PREFACE, SAY, USER, 1, 3, 1, 2, 3, TURN, SAY, HOST, 0, 4, 0, 0, 0, 0, TURN],
+    "bytes": [SAY, STRANGER, 0, len(GREETING), *GREETING, SAY, USER, 1, 3, 1, 2, 3, TURN, SAY, HOST, 0, 4, 0, 0, 0, 0, TURN],
 }
 
 
