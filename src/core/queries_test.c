@@ -28,7 +28,7 @@ static void run_file(const char *name)
 }
 
 /* A new operation wants a seed: see src/core/corpus/queries.py. */
-static void test_each_operation_of_the_core_is_in_the_corpus(void **state)
+static void each_operation_of_the_core_is_in_the_corpus(void **state)
 {
 	const struct op *op;
 	bool ran;
@@ -50,7 +50,7 @@ static void test_each_operation_of_the_core_is_in_the_corpus(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_each_operation_of_the_core_is_in_the_corpus),
+	    cmocka_unit_test(each_operation_of_the_core_is_in_the_corpus),
 	};
 	folder = argc > 1 ? argv[1] : ".";
 	return cmocka_run_group_tests_name("core-queries", tests, NULL, NULL);
