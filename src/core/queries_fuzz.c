@@ -264,9 +264,12 @@ static void put_end(struct play *p, struct buf *out, uint64_t number)
 
 static void put_error_as(struct play *p, struct buf *out, enum frame_kind kind, uint64_t number)
 {
-	static const char *const codes[] = {"deleted", "restarted", "unreachable", "failed", "cycle", "", NULL};
+	static const char *const codes[] = {"deleted", "restarted", "unreachable", "failed", "cycle", "", "elsewhere", NULL};
 	struct msg *m = msg_new("error");
-	msg_set(m, "code", one_of(codes, byte(p)));
+	const char *code = one_of(codes, byte(p)), *to = one_of(hosts, byte(p));
+	msg_set(m, "code", code);
+	if (!strcmp(code, "elsewhere"))
+		msg_text(m, to, strlen(to));
 	frame_put_msg(out, kind, number, m);
 	msg_free(m);
 }

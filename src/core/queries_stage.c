@@ -326,9 +326,9 @@ static size_t room(struct platform *p, const struct host_id *to)
 	return p->full ? 0 : p->options.pending_most;
 }
 
-static int accepted(struct platform *p, int fd, const void *read, size_t n)
+static int accepted(struct platform *p, struct stream *stream, const void *read, size_t n)
 {
-	close(fd);
+	stream_close(stream);
 	return 0;
 }
 

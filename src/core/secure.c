@@ -35,7 +35,7 @@ int secure_begin(struct peer *p, bool accepted)
 	return accepted ? secure(p, CONTEXT_ACCEPT, true, NULL) : secure(p, CONTEXT_DIAL_HMON, false, NULL);
 }
 
-static int refuse(struct peer *p, const char *why)
+static int turn_away(struct peer *p, const char *why)
 {
 	log_event(LOG_NOTICE, "tls", "%s: refused: %s", p->asker.address, why);
 	p->core->figures.refused++;
@@ -52,9 +52,9 @@ int secure_done(struct peer *p)
 		return 0;
 	int r = context_peer(stream_ssl(p->stream), &p->who, &why);
 	if (r)
-		r = refuse(p, buf_str(&why));
+		r = turn_away(p, buf_str(&why));
 	else if (p->dialled && !(p->who.roles & CERTIFIED_MASTER))
-		r = refuse(p, "its certificate is no master's");
+		r = turn_away(p, "its certificate is no master's");
 	buf_release(&why);
 	return r;
 }
@@ -85,7 +85,7 @@ void secure_judge(struct core *core)
 		struct buf why = BUF_INIT;
 		next = p->next;
 		if (p->secure && p->protocol && p->protocol != PROTOCOL_JOIN && place_judge(core->place, &p->who, &why))
-			refuse(p, buf_str(&why));
+			turn_away(p, buf_str(&why));
 		buf_release(&why);
 	}
 }

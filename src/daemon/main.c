@@ -687,6 +687,8 @@ static int serve(struct buf *why)
 {
 	struct core_limits limits = limits_of(d.conf);
 	raise_descriptor_limit();
+	if (key_keep_from_dumps((size_t)d.conf->limits.connections) < 0)
+		log_event(LOG_WARNING, "cluster", "private keys will be in core dumps: there is no memory that is not");
 	int r = confine(d.conf, d.conf_file, d.runtime, d.state, &d.sandbox, why);
 	if (r)
 		return r;

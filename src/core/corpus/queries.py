@@ -236,6 +236,17 @@ PLAYS = {
         *asks(PROGRAM, 1, "service.register", 1, 0, 1, 0x40, 1), TURN, *asks(CONSOLE, 2, "countergo", 1), TURN,
         ANSWER, PROGRAM, 0, 1, 0, 0, 0, ANSWER, PROGRAM, 0, 0x34, 0, 0, 0, ANSWER, PROGRAM, 0, 2, 0, 0, 0,
         ANSWER, PROGRAM, 0, 0x88 + 2, 0, 0, 0, ANSWER, PROGRAM, 4, 1, TURN, ANSWER, PROGRAM, 2, TURN],
+    # where a service is: here, on h2 that answers, on all while h2 breaks
+    "finding": [
+        *asks(CONSOLE, 1, "service.find", 1, 0), *asks(USER, 1, "service.find", 3, 0), *asks(PROGRAM, 1, "service.find", 3, 2),
+        *asks(HOST, 1, "service.find", 2, 2), TURN, ANSWER, HOST, 0, 0, 0, 1, 1, ANSWER, HOST, 2, ANSWER, HOST, 11, 3, 1, TURN,
+        *asks(CONSOLE, 2, "service.find", 3, 2), TURN, HANG_UP, HOST, TURN],
+    # a program hands on to h2, which answers; to nobody; to this host, again and again
+    "handing-on": [
+        *asks(PROGRAM, 1, "service.register", 1, 0, 1, 0x40, 1), TURN, *asks(USER, 1, "countergo", 1), *asks(CONSOLE, 1, "countergo", 1),
+        *asks(HOST, 1, "countergo", 1, how=CALLER), TURN,
+        *[step for host in (1, 0, 2, 0, 0, 0, 0) for step in (ANSWER, PROGRAM, 3, 6, host, ANSWER, PROGRAM, 11, 6, host, TURN)],
+        ANSWER, HOST, 0, 0, 0, 1, 1, ANSWER, HOST, 2, TURN],
     # bytes that are none: to a daemon's hello, and to nothing
     "bytes": [SAY, STRANGER, 0, len(GREETING), *GREETING, SAY, USER, 1, 3, 1, 2, 3, TURN, SAY, HOST, 0, 4, 0, 0, 0, 0, TURN],
 }

@@ -491,7 +491,7 @@ static const struct op ops[] = {
 	    {"masters", OP_TEXT, "where it dials: HOST:PORT, a comma between; else this host's addresses"}},
 	.run = run_token, .over = job_over, .fields = token_fields},
     {"cluster", "join", "shows a token to its master, and becomes a host of that cluster", OP_CHANGES, ROLE_CLIENT,
-	.args = {{"token", OP_BYTES, "as `vigia cluster token` gave it", .required = true}}, .run = run_join, .over = job_over,
+	.args = {{"token", OP_BYTES, "as `vigia token` gave it", .required = true, .secret = true}}, .run = run_join, .over = job_over,
 	.fields = status_fields},
     {"cluster", "revoke", "takes a host's, or another's, certificates back: it is out everywhere", OP_CHANGES, ROLE_CLIENT,
 	.args = {{"host", OP_TEXT, "its name or id", .required = true}}, .run = run_revoke, .over = job_over},
@@ -504,7 +504,7 @@ static const struct op ops[] = {
 	.run = run_leave, .over = job_over},
     {"cluster", "follow", "news of whom to believe, as they come", OP_STREAMS, ROLE_CLIENT, .run = follow_run, .over = follow_over},
     {"cluster", "admit", "a newcomer shows its token, and gets its papers", OP_READS, ROLE_NEWCOMER,
-	.args = {{"host", OP_TEXT, "its id", .required = true}, {"secret", OP_BYTES, "the token's", .required = true},
+	.args = {{"host", OP_TEXT, "its id", .required = true}, {"secret", OP_BYTES, "the token's", .required = true, .secret = true},
 	    {"request", OP_BYTES, "for its certificate: PKCS#10, DER", .required = true}}, .run = run_admit, .over = job_over},
     {NULL},
 };
