@@ -50,7 +50,7 @@ def running(d, *arguments):
 
 
 def a_node_that_knows(d, path):
-    wait_for(lambda: d.vigia("get", path, check=False).returncode == 0, 5, f"a value of {path}")
+    wait_for(lambda: d.vigia("get", path, check=False).returncode == 0, 20, f"a value of {path}")
     return d
 
 
