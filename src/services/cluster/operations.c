@@ -458,7 +458,7 @@ static void status_done(struct job *j)
 static int run_status(struct call *c)
 {
 	if (!c->core->place)
-		return call_fail(c, "not-found", "this host is in no cluster: `vigia cluster init` makes one, `vigia cluster join` takes a token");
+		return call_fail(c, "not-found", "this host is in no cluster: `vigia cluster init` makes one, `vigia join` takes a token");
 	return start(c, nothing, status_done); /* when nobody else has what it tells of */
 }
 

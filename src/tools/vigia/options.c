@@ -120,7 +120,8 @@ static int check_noun(struct line *l)
 	if (!l->noun || l->version)
 		return 0;
 	if (!l->help) {
-		complain("there is no command \"%s\"; `%shelp` lists them", l->noun, called(l));
+		complain("there is no command \"%s\"; `%shelp` lists them, `%shelp %s` what a service of that name can be asked", l->noun,
+		    called(l), called(l), l->noun);
 		return USAGE;
 	}
 	l->help = false;
