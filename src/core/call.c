@@ -235,6 +235,21 @@ bool asker_has_call(const struct asker *a, int64_t id)
 	return false;
 }
 
+/* So that one that always has more leaves room for the others. */
+static void begin_with(struct asker *a, struct call *first)
+{
+	struct call **at = &a->calls, *before = a->calls;
+	while (*at && *at != first)
+		at = &(*at)->next;
+	if (!*at || before == first)
+		return;
+	*at = NULL;
+	a->calls = first;
+	while (first->next)
+		first = first->next;
+	first->next = before;
+}
+
 void asker_go_on(struct asker *a)
 {
 	for (struct call *c = a->calls, *next; c; c = next) {
@@ -242,8 +257,10 @@ void asker_go_on(struct asker *a)
 		if (!c->more)
 			continue;
 		call_settle(c, c->op->more(c));
-		if (a->type->pending(a))
+		if (a->type->pending(a)) {
+			begin_with(a, next);
 			return;
+		}
 	}
 }
 

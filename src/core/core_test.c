@@ -539,6 +539,21 @@ static void a_slow_reader_gets_everything_in_order_and_little_waits(void **state
 	assert_int_equal(seen.overs, 1);
 }
 
+static void of_two_streams_neither_waits_for_the_end_of_the_other(void **state)
+{
+	static struct end e;
+	char query[512];
+	open_as(&e, "client");
+	for (int id = 1; id <= 2; id++) {
+		snprintf(query, sizeof query, "<thing query='pieces' id='%d' count='3000' text='%0200d'/>", id, 0);
+		say(&e, query);
+	}
+	UNTIL(has(&e, "<end "));
+	int one = count(buf_str(&e.in), "<piece answer=\"1\""), other = count(buf_str(&e.in), "<piece answer=\"2\"");
+	assert_true(one > 2500 && other > 2500);
+	UNTIL(seen.overs == 2);
+}
+
 static void streams_may_be_cancelled_and_broken_off(void **state)
 {
 	static struct end e, f;
@@ -751,6 +766,7 @@ int main(void)
 	    T(a_refusal_within_a_call_frees_it_once),
 	    T(a_fast_reader_is_served_without_a_pause),
 	    T(a_slow_reader_gets_everything_in_order_and_little_waits),
+	    T(of_two_streams_neither_waits_for_the_end_of_the_other),
 	    T(streams_may_be_cancelled_and_broken_off),
 	    T(a_client_that_never_reads_is_closed_while_others_are_served),
 	    T(what_waits_for_a_doomed_peer_has_an_end),
