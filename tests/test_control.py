@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from cluster import PREFIX, Daemon, Network, run, wait_for
+from frames_peer import Program
+from test_frames import QUERY
 
 SWITCH = ("--insecure-control",)
 
@@ -60,6 +62,27 @@ def test_it_is_as_strict_as_ever_without(two):
     c = two()
     p = c[1].vigia("process.list", "at=h2", check=False)
     assert p.returncode == 1 and "not for other hosts" in p.stderr
+
+
+class Attentive(Program):
+    """Notes who asks, as it is told."""
+    told = None
+
+    def _on_frame(self, kind, flags, number, payload):
+        if kind == QUERY:
+            self.told = payload[0][2][1:]
+        super()._on_frame(kind, flags, number, payload)
+
+
+@pytest.mark.parametrize("options", [(), SWITCH])
+def test_a_program_is_told_who_asks_only_where_that_is_known(two, options):
+    c, me = two(options=options), [os.getuid(), os.getpid()]
+    with Attentive(c[2].socket) as service, Program(c[1].socket) as other, Program(c[2].socket) as own:
+        service.offer("thing", get=lambda fields: {"data": b"it"})
+        own.ask("thing.get").one()
+        assert service.told == me
+        other.ask("thing.get", at="h2").one()
+        assert service.told == (me if options else [])
 
 
 def refusal(tmp_path, space=None):

@@ -109,6 +109,9 @@ static int put_query(struct relayed *e, int64_t deadline_ms, struct buf *out)
 {
 	const struct call *c = e->call;
 	struct frame_route route = {.deadline_ms = deadline_ms, .caller = c->caller};
+	/* A program believes what it is told; other hosts judge for themselves. */
+	if (c->op->owner && call_is_strangers(c))
+		route.caller.given = false;
 	return frame_put_query(out, c->one_way ? FRAME_ONE_WAY : 0, e->number, &route, c->msg);
 }
 

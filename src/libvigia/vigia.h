@@ -248,7 +248,7 @@ void *vigia_called_data(const struct vigia_called *c);
 void **vigia_called_state(struct vigia_called *c);
 /* Its arguments. */
 const struct vigia_message *vigia_called_query(const struct vigia_called *c);
-/* Who asks, as the kernel of his host said; -1: not known. */
+/* Who asks, as this host's kernel said; -1: not known, as of who comes by network or asks from another host. */
 int64_t vigia_called_uid(const struct vigia_called *c);
 /* An answer, begun; vigia_send() takes it. NULL: no memory, which vigia_send() takes as well. */
 struct vigia_message *vigia_answer(struct vigia_called *c, const char *name);
