@@ -218,6 +218,7 @@ def test_d3_who_needs_a_service_is_counted_and_no_more_when_killed(hosts, counte
         assert users_of(hosts, 1) == 2
         one.close()
         wait_for(lambda: users_of(hosts, 1) == 1, 10, "the killed client's use ending")
+        time.sleep(40 if SOAK else 1)  # nothing is on its way any more, or the way is hung up
         hosts[3].kill()
         wait_for(lambda: users_of(hosts, 1) == 0, 30, "the killed host's use ending")
 
@@ -440,6 +441,19 @@ def test_d4_a_deleted_channel_tells_its_subscribers_everywhere(hosts):
         assert all(r.next()[0] == ANSWER for r in readers)
         programs[1].ask("channel.delete", channel="brief", at="h3").all()
         assert {fails(r).code for r in readers} == {"deleted"}
+
+
+def test_d4_who_waits_for_an_event_is_told_that_its_host_was_started_anew(hosts):
+    with hosts.program(3) as owner, hosts.program(2) as reader:
+        owner.ask("channel.create", key="rare", public=True).all()
+        events = reader.ask("channel.subscribe", channel="rare", at="h3")
+        assert events.next()[0] == ANSWER
+        time.sleep(40 if SOAK else 1)  # nothing is on its way any more, or the way is hung up
+        hosts[3].kill()
+        hosts[3].start()
+        with pytest.raises(Refused) as e:
+            events.next(60)
+        assert e.value.code == "unreachable"
 
 
 def test_d4_a_channel_chained_across_hosts_keeps_order_and_cause(hosts):

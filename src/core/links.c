@@ -11,7 +11,8 @@
 #include "core/view.h"
 #include "proto/frame.h"
 
-enum { BUCKETS = 256, PENDING = 16 << 20, ENOUGH = 1 << 20, OUT_KEEP = 65536 };
+enum { BUCKETS = 256, PENDING = 16 << 20, ENOUGH = 1 << 20, OUT_KEEP = 65536, ALIVE_MS = 10000 };
+#define NO_QUERY (UINT64_C(1) << 63)
 static const int64_t IDLE_NS = 30000000000;
 
 /* Another host: what it asks us, and what we have passed on to it. */
@@ -31,6 +32,7 @@ struct links {
 	struct buf out; /* a frame on its way */
 	uv_idle_t wanting;
 	bool ending;
+	uv_timer_t alive;
 };
 
 /* --- finding --- */
@@ -211,6 +213,26 @@ static void on_lost(void *owner, const struct host_id *host, int error, const ch
 	asker_drop_calls(&l->asker);
 }
 
+/* A way on which nothing is said is hung up, and then nobody tells that the host was ended, or started anew: so as long as
+ * a call waits for the other side, or for its end, something is. */
+static void say_alive(struct link *l)
+{
+	struct links *s = l->core->links;
+	buf_clear(&s->out);
+	frame_put(&s->out, FRAME_CANCEL, 0, NO_QUERY, NULL, 0);
+	if (s->type->send(s->platform, &l->id, s->out.data, s->out.len) == -EHOSTUNREACH)
+		on_lost(l->core, &l->id, -EHOSTUNREACH, "it does not say any more where it can be reached");
+}
+
+static void on_alive(uv_timer_t *timer)
+{
+	struct core *core = timer->data;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct link *l = core->links->buckets[i]; l; l = l->next)
+			if (l->asker.calls || relay_waits(&l->relay))
+				say_alive(l);
+}
+
 static void on_room(void *owner, const struct host_id *host)
 {
 	struct core *core = owner;
@@ -268,7 +290,9 @@ int links_start(
 		return -ENOMEM;
 	core->links->type = type;
 	uv_idle_init(core->net.loop, &core->links->wanting);
-	core->links->wanting.data = core;
+	uv_timer_init(core->net.loop, &core->links->alive);
+	core->links->wanting.data = core->links->alive.data = core;
+	uv_timer_start(&core->links->alive, on_alive, ALIVE_MS, ALIVE_MS);
 	struct platform_options o = {.net = &core->net, .self = core->id, .name = core->name, .idle_ns = IDLE_NS,
 	    .pending_most = PENDING, .server = server, .cluster = cluster, .place = core->place, .events = &events, .owner = core};
 	return type->open(&core->links->platform, &o, why);
@@ -300,6 +324,7 @@ void links_stop(struct core *core)
 		s->type->close(s->platform);
 	s->platform = NULL;
 	uv_close((uv_handle_t *)&s->wanting, NULL);
+	uv_close((uv_handle_t *)&s->alive, NULL);
 }
 
 void links_release(struct core *core)

@@ -317,6 +317,14 @@ void relay_init(struct relay *r, struct core *core, int (*send)(struct relay *r,
 	*r = (struct relay){.core = core, .send = send, .owner = owner};
 }
 
+bool relay_waits(const struct relay *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->slots[i]->call)
+			return true;
+	return false;
+}
+
 void relay_fail(struct relay *r, const void *owner, const char *code, const char *text)
 {
 	for (size_t i = 0; i < r->n; i++) {

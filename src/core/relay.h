@@ -27,6 +27,8 @@ struct relay {
 void relay_init(struct relay *r, struct core *core, int (*send)(struct relay *r, const struct buf *frame), void *owner);
 /* What is under way ends with this error: of the operations of this owner, or all. */
 void relay_fail(struct relay *r, const void *owner, const char *code, const char *text);
+/* Is anything under way? */
+bool relay_waits(const struct relay *r);
 void relay_release(struct relay *r, const char *code, const char *text);
 
 /* As an operation's run, more and over. deadline_ms 0: RELAY_DEADLINE_MS. What `send` says is wrong: "unreachable". */
