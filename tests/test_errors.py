@@ -52,6 +52,9 @@ QUERIES = [
      "channel, before this one was made"),
     ("channel.subscribe", {"channel": "0" * 32 + "#1"}, "not-found", "channel 0{32}#1 is on another host"),
     ("channel.poll", {"channel": "hosts", "most": "0"}, "bad-argument", r'channel.poll: most must be from 1 to \d+, not "0"'),
+    *[(f"channel.{verb}", {"channel": "hosts", name: "4294967296", **more}, "bad-argument",
+       f'channel.{verb}: {name} must be at most 4294967295, not "4294967296"')
+      for verb, name, more in [("put", "tag", {}), ("subscribe", "mask", {}), ("poll", "mask", {}), ("chain", "mask", {"from": "leases"})]],
     ("channel.chain", {"channel": "none", "from": "hosts"}, "not-found", "no channel has the key none"),
     ("channel.chain", {"channel": "hosts", "from": "leases"}, "not-permitted", None),
     ("channel.unchain", {"channel": "none", "from": "leases"}, "not-found", "no channel has the key none"),

@@ -782,7 +782,7 @@ static int begun(struct call *c, struct chain *ch)
 int chain_run(struct call *c)
 {
 	struct host_id host;
-	struct channel_entry *to = channel_entry_for(c, CHANNEL_PUT);
+	struct channel_entry *to = channel_entry_check_bits(c, 3) ? NULL : channel_entry_for(c, CHANNEL_PUT);
 	if (!to || source_host(c, &host))
 		return -1;
 	struct chain *ch = find(to, &host, c->args[1].text);

@@ -32,6 +32,8 @@ struct channel_entry *channel_entry_find(const struct core *core, const char *na
 struct channel_entry *channel_entry_for(struct call *c, enum channel_right right);
 /* `after` can be a sequence that was seen of it; else the call has failed. */
 int channel_entry_check_after(struct call *c, const struct channel_entry *e, int64_t after);
+/* args[i], a tag or a mask, has 32 bits; else the call has failed. */
+int channel_entry_check_bits(struct call *c, int i);
 bool channel_entry_owned(const struct call *c, const struct channel_entry *e);
 /* The next by key; NULL: the first, no more. */
 struct channel_entry *channel_entry_next(const struct core *core, const struct channel_entry *after);

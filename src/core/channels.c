@@ -106,6 +106,11 @@ int channel_entry_check_after(struct call *c, const struct channel_entry *e, int
 	    e->key, (unsigned long long)sequence, (long long)after);
 }
 
+int channel_entry_check_bits(struct call *c, int i)
+{
+	return c->args[i].number <= UINT32_MAX ? 0 : call_fail_arg(c, i, "at most %u", UINT32_MAX);
+}
+
 /* --- creating --- */
 
 static int keep_number(struct channels *s, struct channel_entry *e)
@@ -264,7 +269,7 @@ static int subscribe(struct call *c, struct channel_entry *e)
 
 static int run_subscribe(struct call *c)
 {
-	struct channel_entry *e = channel_entry_for(c, CHANNEL_READ);
+	struct channel_entry *e = channel_entry_check_bits(c, 1) ? NULL : channel_entry_for(c, CHANNEL_READ);
 	if (!e || channel_entry_check_after(c, e, c->args[2].number))
 		return -1;
 	if (subscribe(c, e))
@@ -426,7 +431,7 @@ int channels_put_frame(struct asker *a, const struct frame *f, const char **ret_
 
 static int run_put(struct call *c)
 {
-	struct channel_entry *e = channel_entry_for(c, CHANNEL_PUT);
+	struct channel_entry *e = channel_entry_check_bits(c, 1) ? NULL : channel_entry_for(c, CHANNEL_PUT);
 	if (!e)
 		return -1;
 	struct frame_event event = {.tag = (uint32_t)c->args[1].number, .data = c->args[2].bytes,

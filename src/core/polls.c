@@ -104,6 +104,8 @@ static struct poll *poll_new(struct call *c, struct channel_entry *e)
 
 static int check(struct call *c)
 {
+	if (channel_entry_check_bits(c, 2))
+		return -1;
 	if (c->args[3].number < 1 || c->args[3].number > POLL_MOST_MAX)
 		return call_fail_arg(c, 3, "from 1 to %d", POLL_MOST_MAX);
 	if (c->args[4].number > WAIT_MOST_NS)
