@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from cluster import PREFIX, Daemon, wait_for
+from frames_peer import Program, Refused
 from hmon_peer import HmonError
 from test_operations import LIB, TREE, build, counter_program, operations  # noqa: F401
 
@@ -121,3 +122,23 @@ def test_a_module_that_is_none_is_refused_with_words(tmp_path, source, says):
 def test_a_service_that_nobody_knows_is_an_error_of_the_configuration(tmp_path):
     log = refused(tmp_path, "services = {nothing}\n")
     assert 'services: found "nothing", expected ' in log and "or the NAME of a service-NAME.so in " in log
+
+
+@pytest.mark.parametrize("way", ["program", "module"])
+def test_an_answer_that_is_too_large_is_told(daemon, tmp_path, way):
+    if way == "module":
+        build_module("tests/third_party/large.c", modules_of(tmp_path) / "service-large.so")
+        d = daemon(CONF + "services = {all, large}\n")
+    else:
+        d = daemon(CONF)
+        p = subprocess.Popen([build("tests/third_party/large.c", tmp_path / "large")], stderr=subprocess.DEVNULL,
+                             env=dict(d.env(), LD_LIBRARY_PATH=LIB))
+        wait_for(lambda: operations(d, "service.list", "large"), 5, "its service")
+    with Program(d.socket) as tool:
+        assert len(tool.ask("large.give", bytes=1000000).one()["data"]) == 1000000
+        with pytest.raises(Refused, match="too-large: an answer is larger than a frame may be"):
+            tool.ask("large.give", bytes=2000000).all()
+        assert tool.ask("large.give", bytes=3).one() == {"data": bytes(3)}
+    if way == "program":
+        p.kill()
+        p.wait()

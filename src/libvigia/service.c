@@ -246,17 +246,28 @@ struct vigia_message *vigia_answer(struct vigia_called *c, const char *name)
 	return (struct vigia_message *)msg_new(name);
 }
 
-static void put(struct vigia_called *c, enum frame_kind kind, const struct msg *m)
+static int put(struct vigia_called *c, enum frame_kind kind, const struct msg *m)
 {
-	if (!c->one_way && !c->v->error)
-		frame_put_msg(&c->v->out, kind, c->number, m);
+	return c->one_way || c->v->error ? 0 : frame_put_msg(&c->v->out, kind, c->number, m);
 }
 
+static void put_error(struct vigia_called *c, const char *code, const char *text)
+{
+	struct msg *m = msg_new("error");
+	if (!m)
+		return;
+	msg_set(m, "code", code);
+	msg_text(m, text, strlen(text));
+	put(c, FRAME_ERROR, m);
+	msg_free(m);
+}
+
+/* One that is too large is the last word: what the program says of this call afterwards is nobody's any more. */
 void vigia_send(struct vigia_called *c, struct vigia_message *take_answer)
 {
 	struct msg *m = (struct msg *)take_answer;
-	if (m && !msg_failed(m))
-		put(c, FRAME_ANSWER, m);
+	if (m && !msg_failed(m) && put(c, FRAME_ANSWER, m) == -EMSGSIZE)
+		put_error(c, "too-large", "an answer is larger than a frame may be");
 	msg_free(m);
 }
 
@@ -275,17 +286,11 @@ int vigia_hand_on(struct vigia_called *c, const char *host)
 int vigia_fail(struct vigia_called *c, const char *code, const char *format, ...)
 {
 	char text[512];
-	struct msg *m = msg_new("error");
 	va_list ap;
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	if (m) {
-		msg_set(m, "code", code);
-		msg_text(m, text, strlen(text));
-		put(c, FRAME_ERROR, m);
-	}
-	msg_free(m);
+	put_error(c, code, text);
 	over(c);
 	return -1;
 }
