@@ -119,6 +119,13 @@ def test_a_module_that_is_none_is_refused_with_words(tmp_path, source, says):
     assert re.search(says, refused(tmp_path, "services = {counter}\n"))
 
 
+def test_a_module_whose_noun_is_anothers_is_refused_with_words(tmp_path):
+    (tmp_path / "s.c").write_text('#include <vigia/vigia.h>\nstatic const struct vigia_operation none[] = {{0}};\n'
+                                  'static const struct vigia_service monitor = {"monitor", "x", none};\nVIGIA_OFFER(monitor, 0)')
+    build_module(str(tmp_path / "s.c"), modules_of(tmp_path) / "service-monitor.so")
+    assert "services: monitor is one too many, or there already" in refused(tmp_path, "services = {all, monitor}\n")
+
+
 def test_a_service_that_nobody_knows_is_an_error_of_the_configuration(tmp_path):
     log = refused(tmp_path, "services = {nothing}\n")
     assert 'services: found "nothing", expected ' in log and "or the NAME of a service-NAME.so in " in log

@@ -7,6 +7,7 @@ import pytest
 
 from cluster import wait_for
 from hmon_peer import HmonError
+from test_operations import counter, counter_program  # noqa: F401
 
 
 def operations(d, *words):
@@ -55,6 +56,32 @@ def test_a_lease_ends_with_who_held_it(target):
         holder.close(leave=False)
         wait_for(lambda: operations(d, "lease.list") == [], 5, "its release")
         take(other, "exclusive", p.pid)
+
+
+def test_a_lease_ends_with_its_process_whose_number_may_be_anothers_then(target):
+    d, p = target
+    with d.client() as holder:
+        held = take(holder, "exclusive", p.pid)
+        p.kill()
+        p.wait()
+        with pytest.raises(HmonError, match=f"ended: process {p.pid} has ended"):
+            next(held)
+    assert operations(d, "lease.list") == []
+
+
+@pytest.mark.parametrize("end, why", [
+    (lambda d, program: d.vigia("service.delete", "counter"), "deleted: service counter: it was deleted"),
+    (lambda d, program: program.kill(), "unavailable: service counter: the program that offers it is gone")])
+def test_a_lease_ends_with_its_service(daemon, counter, end, why):  # noqa: F811
+    d = daemon()
+    program = counter(d)
+    with d.client() as holder:
+        held = iter(holder.ask("lease", "take", mode="share", service="counter"))
+        assert next(held).get("what") == "service counter"
+        end(d, program)
+        with pytest.raises(HmonError, match=why):
+            next(held)
+    assert operations(d, "lease.list") == []
 
 
 def test_only_who_holds_it_controls_what_is_held_exclusively(target):

@@ -159,6 +159,16 @@ def test_python_puts_events_and_hears_them(connection):
     assert next(v.host_info())["name"] == "n1", "and goes on"
 
 
+def test_python_lets_go_of_what_it_asked_and_never_read(connection):
+    d, v = connection
+    v.channel("news")
+    going = v.ask("channel.subscribe", {"channel": "news"})
+    subscribers = lambda: next(v.channel_info("news"))["subscribers"]
+    assert subscribers() == 1
+    del going
+    wait_for(lambda: subscribers() == 0, 5, "the end of a subscription that nobody wants")
+
+
 def test_python_hears_that_a_channel_is_deleted(connection, vigia):
     d, v = connection
     news = v.channel("news")

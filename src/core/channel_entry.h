@@ -14,6 +14,7 @@ struct channel_entry {
 	char *key; /* first: base/names.h */
 	struct channel *channel;
 	uint64_t number;
+	struct channel_entry *next; /* in its bucket of numbers */
 	uid_t owner;
 	bool open_to_all; /* to put and subscribe */
 	bool readable;	  /* to subscribe: the core's own */

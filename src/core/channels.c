@@ -14,13 +14,12 @@
 #include "core/polls.h"
 #include "os/clock.h"
 
-enum { READ_AT_ONCE = 65536, KEY_MAX = 200, OWN_LOG = 256 << 10 };
+enum { READ_AT_ONCE = 65536, KEY_MAX = 200, OWN_LOG = 256 << 10, BUCKETS = 1024 };
 
 struct channels {
 	struct names by_key;
-	struct channel_entry **by_number; /* number - first */
-	uint64_t first; /* number of the first channel */
-	size_t n, size;
+	struct channel_entry *by_number[BUCKETS];
+	uint64_t first, next; /* number of the first channel, and of the one that comes */
 	uv_timer_t waiting; /* for causes */
 	struct buf out;
 };
@@ -34,10 +33,17 @@ static const char *const own_keys[] = {"hosts", "leases", "chains"};
 #define NUMBER_MARK (UINT64_C(1) << 62)
 enum { LIFE_SHIFT = 32 };
 
+static struct channel_entry **place_of(struct channels *s, uint64_t number)
+{
+	struct channel_entry **e = &s->by_number[number % BUCKETS];
+	while (*e && (*e)->number != number)
+		e = &(*e)->next;
+	return e;
+}
+
 static struct channel_entry *find_number(const struct core *core, uint64_t number)
 {
-	const struct channels *s = core->channels;
-	return number >= s->first && number - s->first < s->n ? s->by_number[number - s->first] : NULL;
+	return *place_of(core->channels, number);
 }
 
 struct channel_entry *channel_entry_find(const struct core *core, const char *name)
@@ -78,7 +84,7 @@ static int say_it_is_not_there(struct call *c, const char *name)
 		return call_fail(c, "not-found", "channel %s is on another host", name);
 	if (id.number >> LIFE_SHIFT != s->first >> LIFE_SHIFT)
 		return call_fail(c, "restarted", "vigiad was started anew since there was a channel %s: its events are gone", name);
-	if (id.number - s->first < s->n)
+	if (id.number - s->first < s->next - s->first)
 		return call_fail(c, "deleted", "channel %s was deleted", name);
 	return call_fail(c, "not-found", "there was no channel %s yet", name);
 }
@@ -113,21 +119,6 @@ int channel_entry_check_bits(struct call *c, int i)
 
 /* --- creating --- */
 
-static int keep_number(struct channels *s, struct channel_entry *e)
-{
-	if (s->n == s->size) {
-		size_t size = s->size ? s->size * 2 : 16;
-		struct channel_entry **more = realloc(s->by_number, size * sizeof *more);
-		if (!more)
-			return -ENOMEM;
-		s->by_number = more;
-		s->size = size;
-	}
-	e->number = s->first + s->n;
-	s->by_number[s->n++] = e;
-	return 0;
-}
-
 static void entry_free(struct channel_entry *e)
 {
 	if (e->channel)
@@ -142,16 +133,16 @@ static int create(struct core *core, const char *key, size_t log, struct channel
 	struct channel_entry *e = calloc(1, sizeof *e);
 	if (!e)
 		return -ENOMEM;
-	struct channel_id id = {.host = core->id, .number = s->first + s->n};
+	struct channel_id id = {.host = core->id, .number = s->next};
 	e->key = strdup(key);
 	e->channel = e->key ? channel_new(&id, key, log) : NULL;
 	int r = e->channel ? names_add(&s->by_key, e) : -ENOMEM;
-	if (!r && (r = keep_number(s, e)))
-		names_remove(&s->by_key, key);
 	if (r) {
 		entry_free(e);
 		return r;
 	}
+	e->number = s->next++;
+	*place_of(s, e->number) = e;
 	*ret = e;
 	return 0;
 }
@@ -345,7 +336,7 @@ static void delete(struct core *core, struct channel_entry *e)
 	}
 	polls_end(e);
 	chains_end(core, e);
-	core->channels->by_number[e->number - core->channels->first] = NULL;
+	*place_of(core->channels, e->number) = e->next;
 	names_remove(&core->channels->by_key, e->key);
 	entry_free(e);
 }
@@ -374,9 +365,9 @@ void channel_entry_tend(struct core *core, struct channel_entry *e)
 static void on_waiting(uv_timer_t *timer)
 {
 	struct core *core = timer->data;
-	for (size_t i = 0; i < core->channels->n; i++)
-		if (core->channels->by_number[i])
-			channel_entry_tend(core, core->channels->by_number[i]);
+	struct channel_entry *e = NULL;
+	while ((e = channel_entry_next(core, e)))
+		channel_entry_tend(core, e);
 }
 
 static int put(struct asker *a, struct channel_entry *e, struct frame_event *event)
@@ -541,19 +532,19 @@ const struct service channel_service = {.name = "channel", .doc = "event channel
 
 /* --- start and end --- */
 
-static int draw_first(uint64_t *ret)
+static int draw_first(struct channels *s)
 {
 	uint32_t life;
 	if (getrandom(&life, sizeof life, 0) != sizeof life)
 		return -errno;
-	*ret = NUMBER_MARK | (uint64_t)(life >> 2) << LIFE_SHIFT | 1;
+	s->first = s->next = NUMBER_MARK | (uint64_t)(life >> 2) << LIFE_SHIFT | 1;
 	return 0;
 }
 
 int channels_start(struct core *core)
 {
 	core->channels = calloc(1, sizeof *core->channels);
-	if (!core->channels || draw_first(&core->channels->first))
+	if (!core->channels || draw_first(core->channels))
 		return -ENOMEM;
 	int started = chains_start(core);
 	if (started)
@@ -572,7 +563,6 @@ static void on_closed(uv_handle_t *h)
 {
 	struct core *core = h->data;
 	names_release(&core->channels->by_key);
-	free(core->channels->by_number);
 	buf_release(&core->channels->out);
 	free(core->channels);
 	core->channels = NULL;
@@ -580,9 +570,9 @@ static void on_closed(uv_handle_t *h)
 
 void channels_end(struct core *core)
 {
-	for (size_t i = 0; i < core->channels->n; i++)
-		if (core->channels->by_number[i])
-			delete(core, core->channels->by_number[i]);
+	struct channel_entry *e;
+	while ((e = channel_entry_next(core, NULL)))
+		delete(core, e);
 }
 
 void channels_stop(struct core *core)

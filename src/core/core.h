@@ -93,7 +93,7 @@ struct core {
 	void (*invite)(struct core *core, void (*ready)(void *owner, const char *token, const char *why), void *owner);
 	struct place *place;   /* this host's in its cluster; NULL: in none */
 	bool insecure_control; /* other hosts may change things: for tests, in a network that leads nowhere */
-	uint64_t askers; /* so far */
+	uint64_t askers, relays; /* so far */
 	const struct service *const *services;
 	const struct service *const *left_out; /* there are, but not chosen on this host; ends with NULL; NULL: none */
 	struct core_limits limits;

@@ -14,6 +14,7 @@ struct lease {
 	char what[96]; /* "process 4711", "service counter" */
 	enum lease_mode mode;
 	struct call *call;
+	struct system_watch *watch; /* of the process; NULL: it is of a service, or the process has ended */
 	struct lease *next;
 };
 
@@ -101,7 +102,7 @@ static int mode_named(const char *name)
 	return -EINVAL;
 }
 
-/* Only what is there, and only who has a right to it. */
+/* What is there; a process only who has a right to it, a service whoever uses it. */
 static int name_target(struct call *c, char *ret, size_t n)
 {
 	const char *service = c->args[1].text;
@@ -140,6 +141,26 @@ static int check_conflict(struct call *c, const char *what, enum lease_mode mode
 	return -1;
 }
 
+/* Its number may be another's then. */
+static void on_process_end(void *owner, const struct process_key *key)
+{
+	struct lease *l = owner;
+	l->watch = NULL;
+	call_fail(l->call, "ended", "process %d has ended", key->pid);
+}
+
+static int watch_target(struct call *c, struct lease *l)
+{
+	return c->args[2].number ? processes_watch(c, c->args[2].number, on_process_end, l, &l->watch) : 0;
+}
+
+static void release(struct core *core, struct lease *l)
+{
+	if (l->watch)
+		processes_system_type(core)->unwatch(l->watch);
+	free(l);
+}
+
 static int run_take(struct call *c)
 {
 	char what[96];
@@ -153,6 +174,10 @@ static int run_take(struct call *c)
 		return call_fail(c, "failed", "no memory");
 	*l = (struct lease){.mode = (enum lease_mode)mode, .call = c, .next = c->core->leases};
 	memcpy(l->what, what, sizeof l->what);
+	if (watch_target(c, l)) {
+		release(c->core, l);
+		return -1;
+	}
 	c->core->leases = l;
 	c->state = l;
 	put_lease(c, l);
@@ -171,7 +196,24 @@ static void over_take(struct call *c)
 	*p = l->next;
 	if (c->core->channels)
 		announce(c->core, l, "released");
-	free(l);
+	release(c->core, l);
+}
+
+static struct lease *find_on_service(const struct core *core, const char *service)
+{
+	char what[96];
+	struct lease *l = core->leases;
+	snprintf(what, sizeof what, "service %s", service);
+	while (l && strcmp(l->what, what))
+		l = l->next;
+	return l;
+}
+
+void leases_end(struct core *core, const char *service, const char *code, const char *why)
+{
+	struct lease *l;
+	while ((l = find_on_service(core, service)))
+		call_fail(l->call, code, "service %s: %s", service, why);
 }
 
 static int run_list(struct call *c)

@@ -3,7 +3,7 @@
  *
  * The rule: observers never conflict, with anybody. Who controls may share that with others who share; who controls
  * exclusively is the only one that controls. Whoever comes first holds it: a later one is refused and told who that is.
- * A lease ends with its call, so also with the program that held it. Each change is an event of the channel "leases": `taken|released MODE WHAT UID PID HOST`, tagged
+ * A lease ends with its call, so also with the program that held it, and with the process or service that it is on. Each change is an event of the channel "leases": `taken|released MODE WHAT UID PID HOST`, tagged
  * with 1 << mode.
  */
 #ifndef VIGIA_CORE_LEASES_H
@@ -17,6 +17,9 @@ enum { LEASES_MAX = 4096 };
 
 /* May this asker control it, as far as leases go? If not, `why` names the holder. `what`: "process 4711". */
 bool lease_allows(const struct call *c, const char *what, struct buf *why);
+
+/* The service is there no more: its leases end with this error. */
+void leases_end(struct core *core, const char *service, const char *code, const char *why);
 
 extern const struct service lease_service;
 

@@ -21,7 +21,7 @@ struct link {
 	struct core *core;
 	struct asker asker;
 	struct relay relay;
-	bool wants;
+	bool wants, quiet;
 	struct link *next, *next_wanting;
 };
 
@@ -52,8 +52,10 @@ static struct link **place_of(const struct core *core, const struct host_id *id)
 static struct link *link_to(struct core *core, const struct host_id *id)
 {
 	struct link **at = place_of(core, id), *l = *at;
-	if (l)
+	if (l) {
+		l->quiet = false;
 		return l;
+	}
 	l = calloc(1, sizeof *l);
 	if (!l)
 		return NULL;
@@ -224,13 +226,36 @@ static void say_alive(struct link *l)
 		on_lost(l->core, &l->id, -EHOSTUNREACH, "it does not say any more where it can be reached");
 }
 
+static bool is_in_use(const struct link *l)
+{
+	return l->asker.calls || relay_waits(&l->relay) || l->wants;
+}
+
+/* What is kept of a host with which nothing is under way, nor was since the last time. */
+static void forget_quiet(struct link **at)
+{
+	while (*at) {
+		struct link *l = *at;
+		if (!l->quiet || is_in_use(l)) {
+			l->quiet = true;
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		relay_release(&l->relay, "unreachable", "nothing is under way");
+		free(l);
+	}
+}
+
 static void on_alive(uv_timer_t *timer)
 {
 	struct core *core = timer->data;
-	for (size_t i = 0; i < BUCKETS; i++)
+	for (size_t i = 0; i < BUCKETS; i++) {
 		for (struct link *l = core->links->buckets[i]; l; l = l->next)
 			if (l->asker.calls || relay_waits(&l->relay))
 				say_alive(l);
+		forget_quiet(&core->links->buckets[i]);
+	}
 }
 
 static void on_room(void *owner, const struct host_id *host)

@@ -32,6 +32,11 @@ struct system *processes_system(const struct core *core)
 	return core->processes->system;
 }
 
+const struct system_type *processes_system_type(const struct core *core)
+{
+	return core->processes->type;
+}
+
 /* --- listing --- */
 
 static void put_key(struct msg *m, const struct process_key *key)
@@ -207,6 +212,20 @@ static void on_watched_end(void *owner, const struct process_key *key)
 	call_end(c);
 }
 
+static int watch(struct call *c, const struct process *p, system_ended_fn *ended, void *owner, struct system_watch **ret)
+{
+	int r = type_of(c)->watch(system_of(c), &p->key, ended, owner, ret);
+	if (r == -ESRCH)
+		return call_fail(c, "not-found", "process %d is gone", p->key.pid);
+	return r ? call_fail_errno(c, r) : 0;
+}
+
+int processes_watch(struct call *c, int64_t pid, system_ended_fn *ended, void *owner, struct system_watch **ret)
+{
+	struct process p;
+	return find(c, pid, 0, &p) ? -1 : watch(c, &p, ended, owner, ret);
+}
+
 static int run_watch(struct call *c)
 {
 	struct process p;
@@ -217,11 +236,8 @@ static int run_watch(struct call *c)
 		return call_fail(c, "failed", "no memory");
 	*w = (struct waiting){.call = c, .key = p.key};
 	c->state = w;
-	int r = type_of(c)->watch(system_of(c), &p.key, on_watched_end, w, &w->watch);
-	if (r == -ESRCH)
-		return call_fail(c, "not-found", "process %d is gone", p.key.pid);
-	if (r)
-		return call_fail_errno(c, r);
+	if (watch(c, &p, on_watched_end, w, &w->watch))
+		return -1;
 	put_process(c, &p);
 	return CALL_LATER;
 }

@@ -18,8 +18,11 @@ void processes_stop(struct core *core);
 int processes_trouble(const struct core *core, struct buf *ret_what);
 
 struct system *processes_system(const struct core *core);
+const struct system_type *processes_system_type(const struct core *core);
 /* May who asks act on this process? 0, or it has failed. */
 int processes_check_rights(struct call *c, int64_t pid);
+/* Tells of its end, as struct system_type says. 0, or the call has failed. */
+int processes_watch(struct call *c, int64_t pid, system_ended_fn *ended, void *owner, struct system_watch **ret);
 /* How this host's processors are made up, as fields; nothing while that is not known. */
 void processes_put_topology(const struct core *core, struct msg *m);
 

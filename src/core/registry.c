@@ -9,6 +9,7 @@
 #include "core/core.h"
 #include "core/describe.h"
 #include "core/finding.h"
+#include "core/leases.h"
 #include "core/relay.h"
 #include "proto/chars.h"
 
@@ -292,7 +293,7 @@ static int run_register(struct call *c)
 	return CALL_LATER;
 }
 
-static void end_uses(struct registered *r, const char *code, const char *why);
+static void end_users(struct registered *r, const char *code, const char *why);
 
 static void free_ops(struct op *ops)
 {
@@ -312,7 +313,7 @@ static void over_register(struct call *c)
 			break;
 		}
 	relay_fail(c->peer->relay, r, "unavailable", "the program that offers this service is gone");
-	end_uses(r, "unavailable", "the program that offers it is gone");
+	end_users(r, "unavailable", "the program that offers it is gone");
 	free_ops(r->ops);
 	free(r);
 }
@@ -323,7 +324,7 @@ static void end_service(struct registered *r, const char *why)
 	char text[160];
 	snprintf(text, sizeof text, "service %s: %s", r->service.name, why);
 	relay_fail(r->call->peer->relay, r, "deleted", text);
-	end_uses(r, "deleted", why);
+	end_users(r, "deleted", why);
 	call_fail(r->call, "deleted", "%s", text);
 }
 
@@ -357,7 +358,7 @@ struct use {
 	struct use *next;
 };
 
-static void end_uses(struct registered *r, const char *code, const char *why)
+static void end_users(struct registered *r, const char *code, const char *why)
 {
 	while (r->uses) {
 		struct use *u = r->uses;
@@ -365,6 +366,7 @@ static void end_uses(struct registered *r, const char *code, const char *why)
 		u->of = NULL;
 		call_fail(u->call, code, "service %s: %s", r->service.name, why);
 	}
+	leases_end(r->call->core, r->service.name, code, why);
 }
 
 static int run_use(struct call *c)

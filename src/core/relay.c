@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { LAGS = 1 << 20, QUERY_KEEP = 4096 };
+#define SPREAD UINT64_C(0x9e3779b1)
 #define NUMBER_MOST ((1ULL << 62) - 1) /* above are the numbers of channels (docs/frames.md) */
 
 struct relayed {
@@ -45,7 +46,7 @@ static struct relayed *take_slot(struct relay *r)
 		return NULL;
 	e->relay = r;
 	r->slots[r->n++] = e;
-	e->number = r->n;
+	e->number = (r->first << 32 | r->n) & NUMBER_MOST;
 	return e;
 }
 
@@ -314,7 +315,7 @@ int relay_take(struct relay *r, const struct frame *f)
 
 void relay_init(struct relay *r, struct core *core, int (*send)(struct relay *r, const struct buf *frame), void *owner)
 {
-	*r = (struct relay){.core = core, .send = send, .owner = owner};
+	*r = (struct relay){.core = core, .send = send, .owner = owner, .first = ++core->relays * SPREAD};
 }
 
 bool relay_waits(const struct relay *r)

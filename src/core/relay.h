@@ -21,6 +21,7 @@ struct relay {
 	void *owner;
 	struct relayed **slots; /* by the lower 32 bits of their number, less 1 */
 	size_t n, size, vacant; /* slots used; had; the first that is free, + 1 */
+	uint64_t first; /* count of a slot: one relay's answers are not another's that had the same way */
 	struct buf query;	/* on its way */
 };
 

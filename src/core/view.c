@@ -176,24 +176,25 @@ static struct entry *oldest_removed(const struct view *v)
 	return oldest;
 }
 
-static void drop(struct view *v, struct entry *e)
+static void drop(struct core *core, struct entry *e)
 {
-	v->removed -= e->row.state == VIEW_REMOVED;
-	names_remove(&v->by_id, e->id);
+	core->view->removed -= e->row.state == VIEW_REMOVED;
+	links_place(core, &e->row.id, "", "");
+	names_remove(&core->view->by_id, e->id);
 	entry_free(e);
 }
 
-static bool drop_oldest_removed(struct view *v)
+static bool drop_oldest_removed(struct core *core)
 {
-	struct entry *e = v->removed ? oldest_removed(v) : NULL;
+	struct entry *e = core->view->removed ? oldest_removed(core->view) : NULL;
 	if (e)
-		drop(v, e);
+		drop(core, e);
 	return e;
 }
 
 static int entry_new(struct core *core, const struct host_id *id, struct entry **ret)
 {
-	if (core->view->by_id.n >= VIEW_HOSTS_MAX && !drop_oldest_removed(core->view))
+	if (core->view->by_id.n >= VIEW_HOSTS_MAX && !drop_oldest_removed(core))
 		return -ENOSPC;
 	struct entry *e = calloc(1, sizeof *e);
 	if (!e || !(e->id = malloc(HOST_ID_TEXT))) {
@@ -263,7 +264,7 @@ int view_take(struct core *core, const struct view_row *row)
 		return r;
 	tell(core, &before, &e->row);
 	if (core->view->removed > VIEW_REMOVED_MAX)
-		drop_oldest_removed(core->view);
+		drop_oldest_removed(core);
 	return 1;
 }
 
@@ -504,7 +505,7 @@ static void on_kept(void *data, const struct view_row *kept)
 	if ((e && row.revision < e->row.revision) || put(core, &row, &e))
 		return;
 	if (core->view->removed > VIEW_REMOVED_MAX)
-		drop_oldest_removed(core->view);
+		drop_oldest_removed(core);
 }
 
 static void put_line(void *data, const struct view_row *row)
@@ -522,12 +523,13 @@ static void place(void *data, const struct view_row *row)
 	links_place(data, &row->id, row->name, row->addresses);
 }
 
-static void drop_forgotten(struct view *v)
+static void drop_forgotten(struct core *core)
 {
+	struct view *v = core->view;
 	for (size_t i = v->by_id.n; i-- > 0;) {
 		struct entry *e = v->by_id.things[i];
 		if (is_forgotten(&e->row))
-			drop(v, e);
+			drop(core, e);
 	}
 }
 
@@ -538,7 +540,7 @@ static int load(struct core *core, const char *directory)
 	int r = view_file_open(&core->view->file, &o, on_kept);
 	if (r)
 		return r;
-	drop_forgotten(core->view);
+	drop_forgotten(core);
 	view_each(core, false, place, core);
 	view_file_begin(core->view->file);
 	return 0;

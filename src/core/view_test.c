@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/dice_test.h"
+#include "core/links.h"
 #include "core/view.h"
 #include "core/view_line.h"
 #include "os/clock.h"
@@ -298,6 +299,41 @@ static void the_view_has_an_end(void **state)
 	assert_int_equal(listed(true), VIEW_HOSTS_MAX);
 }
 
+/* A platform that only counts whom it could reach. */
+static unsigned placed;
+
+static int open_platform(struct platform **ret, const struct platform_options *o, struct buf *why)
+{
+	*ret = (struct platform *)&placed;
+	return 0;
+}
+
+static void close_platform(struct platform *p)
+{
+}
+
+static void place_host(struct platform *p, const struct host_id *host, const char *name, const char *addresses)
+{
+	placed += *addresses ? 1 : -1u;
+}
+
+static const struct platform_type counting = {.name = "counting", .open = open_platform, .close = close_platform, .place = place_host};
+
+static void who_is_forgotten_is_so_by_the_platform_too(void **state)
+{
+	int64_t revision = now_ns();
+	placed = 0;
+	assert_int_equal(links_start(&core, &counting, NULL, NULL, NULL), 0);
+	for (unsigned n = 1; n <= VIEW_REMOVED_MAX + 10; n++) {
+		take(n, VIEW_UP, revision + n);
+		see(n, VIEW_REMOVED);
+	}
+	assert_int_equal(placed, VIEW_REMOVED_MAX);
+	links_stop(&core);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	links_release(&core);
+}
+
 static void as_many_removals_are_remembered_and_no_more(void **state)
 {
 	int64_t revision = now_ns();
@@ -470,6 +506,7 @@ int main(void)
 	    T(a_removal_is_forgotten_in_the_end),
 	    T(the_own_row_is_later_than_in_the_life_before),
 	    T(the_view_has_an_end),
+	    T(who_is_forgotten_is_so_by_the_platform_too),
 	    T(as_many_removals_are_remembered_and_no_more),
 	    T(what_changes_for_ever_is_put_in_order),
 	    T(lines_that_are_damaged_are_told_and_the_others_read),

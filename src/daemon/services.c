@@ -104,10 +104,19 @@ static bool is_own(const char *name)
 	return !strcmp(name, "all");
 }
 
+static bool has_noun(const struct service *s, const char *noun)
+{
+	const struct op *op = s->ops;
+	while (op->noun && strcmp(op->noun, noun))
+		op++;
+	return op->noun;
+}
+
+/* Its operations would have a noun that others have. */
 static bool is_taken(const struct services *s, const char *name)
 {
 	for (const struct service *const *at = s->chosen; *at; at++)
-		if (!strcmp((*at)->name, name))
+		if (!strcmp((*at)->name, name) || has_noun(*at, name))
 			return true;
 	return false;
 }

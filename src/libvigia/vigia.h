@@ -9,8 +9,9 @@
  * - Errors are negative errno; results are untouched then, and *ret_error (may be NULL) says more, for people.
  *   -EREMOTEIO: the daemon answered with an error, ret_error->code is its kind (docs/hmon.md, "Errors").
  *   -EPIPE: the connection is gone; only vigia_close() is left. -ETIMEDOUT: not within the deadline.
- * - Callbacks come only from within vigia_wait(), vigia_dispatch() and vigia_call(), and may call everything but those
- *   and vigia_close().
+ * - Callbacks come only from within what waits: vigia_wait(), vigia_dispatch(), vigia_call(), and those that call it,
+ *   vigia_channel(), vigia_channel_delete(), vigia_poll(), vigia_chain(), vigia_unchain() and vigia_serve(). They may call
+ *   everything but these and vigia_close().
  * - Text is UTF-8. Times are ns: those of events since 1970, by their host's clock.
  */
 #ifndef VIGIA_H

@@ -163,28 +163,15 @@ class Connection(Operations):
         if not one_way:
             self._waiting[number] = deque()
         self._send(asked)
-        return iter(()) if one_way else self._answers(number, operation, time.monotonic() + limit)
+        return iter(()) if one_way else _Answers(self, number, operation, time.monotonic() + limit)
 
     def tell(self, operation, arguments=(), *, at=""):
         """Asks one-way: nothing comes back."""
         self.ask(operation, arguments, at=at, one_way=True)
 
-    def _answers(self, number, operation, end):
-        try:
-            while True:
-                kind, value = self._next(number, operation, end)
-                if kind == frames.END:
-                    return
-                if kind == frames.ERROR:
-                    raise value
-                if kind != frames.PARTIAL:
-                    end = None
-                    yield value
-        finally:
-            if self._waiting.pop(number, None) is not None and self._socket.fileno() >= 0:
-                self._cancel(number)
-
     def _cancel(self, number):
+        if self._waiting.pop(number, None) is None or self._socket.fileno() < 0:
+            return
         try:
             self._send(frames.frame(frames.CANCEL, number))
         except Error:
@@ -222,6 +209,7 @@ class Connection(Operations):
             try:
                 self._read(end)
             except TimeoutError:
+                self._cancel(number)
                 raise Error("deadline", f"{operation} did not answer in time") from None
         return queue.popleft()
 
@@ -257,6 +245,34 @@ class Connection(Operations):
         if error.code != "event":
             raise error
         self.refused.append(error)
+
+
+class _Answers:
+    """One by one; let go of before the last, begun or not, it tells the daemon that nobody wants the rest."""
+
+    def __init__(self, connection, number, operation, end):
+        self._connection, self._number, self._operation, self._end = connection, number, operation, end
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        waiting = self._connection._waiting
+        while self._number in waiting:
+            kind, value = self._connection._next(self._number, self._operation, self._end)
+            if kind in (frames.END, frames.ERROR):
+                del waiting[self._number]
+            if kind == frames.ERROR:
+                raise value
+            if kind not in (frames.END, frames.PARTIAL):
+                self._end = None
+                return value
+        raise StopIteration
+
+    def close(self):
+        self._connection._cancel(self._number)
+
+    __del__ = close
 
 
 def _gone(error):
