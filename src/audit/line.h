@@ -32,6 +32,7 @@ enum {
 /* How it is known who it was. Other words may come. */
 #define AUDIT_BY_KERNEL "kernel"   /* this host's kernel says so */
 #define AUDIT_BY_HOST "host"       /* another host's daemon vouches for him */
+#define AUDIT_BY_SIGNATURE "signature" /* his own key */
 #define AUDIT_BY_NOTHING "nothing" /* whoever it was came by network */
 #define AUDIT_ITSELF "itself"      /* the daemon */
 

@@ -17,7 +17,7 @@
 
 #include "base/buf.h"
 
-enum { CONF_FILE_MAX = 1 << 20, CONF_MONITORS_MAX = 256, CONF_NAME_MAX = 63 };
+enum { CONF_FILE_MAX = 1 << 20, CONF_MONITORS_MAX = 256, CONF_NAME_MAX = 63, CONF_REALM_MAX = 32 };
 
 struct conf_address {
 	char *host; /* without the brackets of [::1]:7660 */
@@ -70,6 +70,9 @@ struct conf {
 	bool insecure_network;
 	struct conf_words services; /* those chosen, or the one word "all"; which there are only the daemon knows */
 	bool sandbox;
+	bool control;
+	int trust_nodes; /* as CONF_TRUST's words are in order: read, control */
+	char *realm;
 	bool default_monitors; /* whether those not named below were added */
 
 	char *platform;	   /* its name; which there are the daemon knows */

@@ -55,6 +55,16 @@ const struct conf_option conf_options[] = {
 	    "Whether the daemon takes from itself what it does not need, before it serves: new privileges, capabilities, files but "
 	    "its own, system calls; see vigiad(8). A change takes a restart."},
 
+	{CONF_TOP, "control", CONF_BOOL, "true", 0, 0, AT(control),
+	    "Whether anything may be changed here from another host, with whatever right: programs started, processes signalled, channels "
+	    "made. Where not, they only read, the master too; users of this host go on as before."},
+	{CONF_TOP, "trust_nodes", CONF_TRUST, "read", 0, 0, AT(trust_nodes),
+	    "What it takes that the daemon of another host of the cluster says which user asks: read, what all may read; or control, also to "
+	    "change what is that user's, without his own key (`vigia login`): then who has taken over one host is every user here but root."},
+	{CONF_TOP, "realm", CONF_REALM, "cluster", 0, 0, AT(realm),
+	    "Within which uids mean the same persons. A user's key (`vigia login`) has the realm of the authority's host; on hosts of another "
+	    "realm he only reads."},
+
 	{CONF_NODE, "masters", CONF_MASTERS, NULL, 0, 0, AT(node.masters),
 	    "The masters that this node dials, HOST:PORT. Without any, it is the master of itself."},
 	{CONF_NODE, "send", CONF_SEND, "1s", 10 * MS, HOUR, AT(node.send_ns),
@@ -445,16 +455,39 @@ static int set_platform(const struct conf_option *o, void *field, const char *te
 	return -EINVAL;
 }
 
-static const char *const unwritable[] = {"hold", "refuse", "go-on"};
+static const char *const unwritable[] = {"hold", "refuse", "go-on", NULL}, *const trusts[] = {"read", "control", NULL};
+
+static int set_one_of(const char *const *words, void *field, const char *text)
+{
+	for (int i = 0; words[i]; i++)
+		if (strcmp(text, words[i]) == 0) {
+			*(int *)field = i;
+			return 0;
+		}
+	return -EINVAL;
+}
 
 static int set_unwritable(const struct conf_option *o, void *field, const char *text, struct buf *why)
 {
-	for (size_t i = 0; i < sizeof unwritable / sizeof *unwritable; i++)
-		if (strcmp(text, unwritable[i]) == 0) {
-			*(int *)field = (int)i;
-			return 0;
-		}
+	if (!set_one_of(unwritable, field, text))
+		return 0;
 	buf_puts(why, "hold, refuse or go-on");
+	return -EINVAL;
+}
+
+static int set_trust(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	if (!set_one_of(trusts, field, text))
+		return 0;
+	buf_puts(why, "read or control");
+	return -EINVAL;
+}
+
+static int set_realm(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	if (is_token(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") && strlen(text) < CONF_REALM_MAX)
+		return replace(field, text);
+	buf_putf(why, "1 to %d small letters, digits, . and -", CONF_REALM_MAX - 1);
 	return -EINVAL;
 }
 
@@ -519,6 +552,11 @@ static void print_string(const void *field, struct buf *to)
 static void print_unwritable(const void *field, struct buf *to)
 {
 	buf_putf(to, "\"%s\"", unwritable[*(const int *)field]);
+}
+
+static void print_trust(const void *field, struct buf *to)
+{
+	buf_putf(to, "\"%s\"", trusts[*(const int *)field]);
 }
 
 static void print_addresses(const void *field, struct buf *to)
@@ -595,7 +633,9 @@ static const struct {
     [CONF_MASTERS] = {"list of addresses", set_masters, print_addresses, "\"", clear_addresses, place_address},
     [CONF_SERVICES] = {"list of names", set_services, print_words, "\"", clear_words, place_word},
     [CONF_PLATFORM] = {"direct or nats", set_platform, print_string, "\""},
+    [CONF_REALM] = {"name", set_realm, print_string, "\""},
     [CONF_UNWRITABLE] = {"hold, refuse or go-on", set_unwritable, print_unwritable, "\""},
+    [CONF_TRUST] = {"read or control", set_trust, print_trust, "\""},
     [CONF_SERVER] = {"servers", set_server, print_string, "\""},
     [CONF_TOKEN] = {"name", set_token, print_string, "\""},
     [CONF_WORDS] = {"words", set_words, print_string, "\""},

@@ -24,7 +24,9 @@ enum conf_type {
 	CONF_PLATFORM, /* char * */
 	CONF_SERVER,   /* char * */
 	CONF_TOKEN,    /* char * */
+	CONF_REALM,    /* char * */
 	CONF_UNWRITABLE, /* int: which of hold, refuse and go-on */
+	CONF_TRUST,    /* int: which of read and control */
 	CONF_WORDS,    /* char *: words, said as one text */
 	CONF_WAY,      /* the same, as os/remote.h wants them */
 };

@@ -49,7 +49,7 @@ static void name_caller(struct written *w, const struct call *c)
 	snprintf(w->what, sizeof w->what, "%s.%s", c->msg->name, msg_get(c->msg, "query", ""));
 	if (!c->asker->foreign)
 		return;
-	w->r.how = AUDIT_BY_HOST;
+	w->r.how = c->proven ? AUDIT_BY_SIGNATURE : AUDIT_BY_HOST;
 	w->r.address = "";
 	w->r.uid = c->caller.given ? c->caller.uid : AUDIT_NOBODY;
 	w->r.pid = c->caller.given ? c->caller.pid : 0;
@@ -95,7 +95,7 @@ static void put_known(struct buf *args, const struct op_arg *arg, const struct m
 
 static bool is_envelope(const char *name, bool here)
 {
-	return !strcmp(name, "query") || !strcmp(name, "id") || (here && !strcmp(name, "at"));
+	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "signed") || (here && !strcmp(name, "at"));
 }
 
 static void put_field(struct buf *args, const struct call *c, const struct op *op, const struct msg_field *f)

@@ -8,6 +8,7 @@
 #include "core/audited.h"
 #include "core/call_life.h"
 #include "core/core.h"
+#include "core/links.h"
 
 /* --- life --- */
 
@@ -207,9 +208,18 @@ bool asker_trusted(const struct asker *a)
 
 uid_t call_uid(const struct call *c)
 {
-	if (!c->asker->foreign)
+	const struct core *core = c->core;
+	if (!asker_is_stranger(c->asker))
 		return c->asker->uid;
-	return c->core->insecure_control && c->caller.given ? c->caller.uid : (uid_t)-1;
+	if (c->proven || (c->asker->foreign && c->caller.given && core->insecure_control))
+		return c->caller.uid;
+	return core->trusts_nodes && call_is_vouched(c) && c->caller.uid ? c->caller.uid : (uid_t)-1;
+}
+
+bool call_is_vouched(const struct call *c)
+{
+	return !asker_is_stranger(c->asker) || c->proven ||
+	       (c->asker->foreign && c->caller.given && (c->core->insecure_control || links_know_hosts(c->core)));
 }
 
 bool call_is_strangers(const struct call *c)

@@ -65,10 +65,12 @@ struct asker {
 bool asker_is_stranger(const struct asker *a);
 /* The daemon's own user or root, by this kernel's word. */
 bool asker_trusted(const struct asker *a);
-/* Whose call it is, by this kernel's word, and by another daemon's only with core->insecure_control. (uid_t)-1: a
- * stranger's. */
+/* Whose call it is, by this kernel's word, or by his own signature; and by another daemon's only with core->trusts_nodes (never root) or
+ * core->insecure_control. (uid_t)-1: a stranger's. */
 uid_t call_uid(const struct call *c);
 bool call_is_strangers(const struct call *c);
+/* Somebody of this cluster: a user of this host, or one that another host's daemon vouches for. He may read what users may. */
+bool call_is_vouched(const struct call *c);
 bool call_trusted(const struct call *c);
 bool call_is_of(const struct call *c, uid_t uid);
 bool asker_has_call(const struct asker *a, int64_t id);
@@ -102,6 +104,7 @@ struct call {
 	bool answered;
 	bool cancelled; /* by its asker */
 	bool refused; /* whatever code it ends with */
+	bool proven;  /* its user has signed it */
 	uint8_t handed_on; /* how often */
 	uint64_t begun_ms; /* by the loop's clock */
 	struct msg *msg;

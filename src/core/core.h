@@ -92,6 +92,10 @@ struct core {
 	/* Where the authority is: makes a token for a newcomer and calls ready, later: token NULL: there is none, for people why. */
 	void (*invite)(struct core *core, void (*ready)(void *owner, const char *token, const char *why), void *owner);
 	struct place *place;   /* this host's in its cluster; NULL: in none */
+	struct orders *orders; /* that users of other hosts have signed; NULL: none so far */
+	char realm[32];	       /* within which uids mean the same */
+	bool no_control;       /* other hosts may change nothing here */
+	bool trusts_nodes;     /* they say which user asks, and may change what is his */
 	bool insecure_control; /* other hosts may change things: for tests, in a network that leads nowhere */
 	uint64_t askers, relays; /* so far */
 	const struct service *const *services;

@@ -9,6 +9,7 @@
 #include "core/call_life.h"
 #include "core/core.h"
 #include "core/links.h"
+#include "core/orders.h"
 #include "core/relay.h"
 
 enum { HOST_CALLS = 4096 /* under way for another host: those of all who ask there */ };
@@ -178,7 +179,7 @@ static bool has_arg(const struct op *op, const char *name)
 	for (int i = 0; i < OP_ARGS_MAX && op->args[i].name; i++)
 		if (!strcmp(op->args[i].name, name))
 			return true;
-	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "at");
+	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "at") || !strcmp(name, "signed");
 }
 
 static int refuse_unknown_args(struct call *c)
@@ -192,17 +193,34 @@ static int refuse_unknown_args(struct call *c)
 
 /* --- taking a query --- */
 
+/* Of who comes from elsewhere. */
+static int refuse_stranger(struct call *c)
+{
+	const struct op *op = c->op;
+	if (c->core->place && c->asker->foreign)
+		return call_fail(c, "not-permitted", "%s.%s on another host takes your own key: `vigia login`", op->noun, op->verb);
+	return call_fail(c, "not-permitted", "%s.%s is not for other hosts, nor for who comes by network: only for users of this one, on "
+	    "its socket", op->noun, op->verb);
+}
+
 static int permitted(struct call *c)
 {
 	const struct op *op = c->op;
+	bool changes = op->flags & (OP_CHANGES | OP_ACTS);
 	if (!(op->roles & c->asker->roles))
 		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->asker->role);
+	if (changes && c->core->no_control && asker_is_stranger(c->asker))
+		return call_fail(c, "not-permitted", "%s.%s: nothing is changed here from other hosts (control in vigia.conf)", op->noun,
+		    op->verb);
+	if (orders_take(c))
+		return -1;
 	if ((op->flags & (OP_CHANGES | OP_TRUSTED)) && !call_trusted(c))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
-	if ((op->flags & (OP_ACTS | OP_PRIVATE)) && call_is_strangers(c))
-		return call_fail(c, "not-permitted", "%s.%s is not for other hosts, nor for who comes by network: only for "
-		    "users of this one, on its socket", op->noun, op->verb);
+	if ((op->flags & OP_ACTS) && call_is_strangers(c))
+		return refuse_stranger(c);
+	if ((op->flags & OP_PRIVATE) && !call_is_vouched(c))
+		return refuse_stranger(c);
 	return audited_may_change(c);
 }
 

@@ -323,6 +323,11 @@ int links_start(
 	return type->open(&core->links->platform, &o, why);
 }
 
+bool links_know_hosts(const struct core *core)
+{
+	return core->place && core->links && core->links->type->judge;
+}
+
 void links_judge(struct core *core)
 {
 	struct links *s = core->links;

@@ -14,6 +14,8 @@
  * why. */
 int links_start(
     struct core *core, const struct platform_type *type, const char *server, const char *cluster, struct buf *why);
+/* Which host says something is certain: it is in this cluster, and has shown its certificate. */
+bool links_know_hosts(const struct core *core);
 /* Hangs up on hosts that are not believed any more. */
 void links_judge(struct core *core);
 /* What is wrong with the platform as a whole; 0: nothing. */

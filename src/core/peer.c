@@ -14,6 +14,7 @@
 #include "core/audited.h"
 #include "core/channels.h"
 #include "core/core.h"
+#include "core/orders.h"
 #include "core/relay.h"
 #include "core/secure.h"
 #include "core/speech.h"
@@ -470,6 +471,7 @@ void core_stop(struct core *core)
 	}
 	channels_stop(core);
 	buf_release(&core->passing);
+	orders_release(core);
 	uv_close((uv_handle_t *)&core->tidy, NULL);
 	net_flush(&core->net);
 	net_stop(&core->net);

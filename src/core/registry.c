@@ -132,7 +132,7 @@ static int run_registered(struct call *c)
 
 static bool is_reserved(const char *name)
 {
-	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "answer") || !strcmp(name, "at");
+	return !strcmp(name, "query") || !strcmp(name, "id") || !strcmp(name, "answer") || !strcmp(name, "at") || !strcmp(name, "signed");
 }
 
 static int read_arg(struct call *c, const struct msg *m, struct op_arg *ret)

@@ -355,6 +355,13 @@ static void take_health(const struct conf *fresh)
 	start_monitors(fresh);
 }
 
+static void take_rights(const struct conf *c)
+{
+	d.core.no_control = !c->control;
+	d.core.trusts_nodes = c->trust_nodes;
+	snprintf(d.core.realm, sizeof d.core.realm, "%s", c->realm);
+}
+
 static void takes_restart(const char *what, struct buf *notes)
 {
 	log_event(LOG_WARNING, "conf", "%s takes a restart", what);
@@ -375,6 +382,7 @@ static void take_conf(struct conf *fresh, struct buf *notes)
 	if (fresh->sandbox != d.conf->sandbox)
 		takes_restart("a change of sandbox", notes);
 	d.core.limits = limits_of(fresh);
+	take_rights(fresh);
 	struct audit_options audit = audit_options_of(fresh);
 	audit_configure(d.core.audit, &audit);
 	if (d.has_health)
@@ -701,6 +709,7 @@ static int serve(struct buf *why)
 	if (!r)
 		r = core_start(&d.core, &d.loop, &id, d.conf->name, d.services.chosen, &limits);
 	d.core.insecure_control = d.insecure_control;
+	take_rights(d.conf);
 	if (!r)
 		r = start_audit(&id);
 	if (!r)

@@ -4,6 +4,7 @@
  *   membership.c  what there is, jobs for a worker, and what follows from news
  *   operations.c  what can be asked
  *   newcomer.c    a newcomer's way to a master, which waits and so is a worker's
+ *   login.c       certificates of users, who sign what they ask of other hosts
  *   follow.c      news go from masters to those who follow them
  *   renew.c       a new certificate, a new key of the authority's
  *
@@ -114,6 +115,10 @@ int renew_run(struct call *c), renew_run_reissue(struct call *c), renew_run_rota
 /* If it is time. */
 void renew_tick(struct membership *m);
 void renew_stop(struct membership *m);
+
+/* --- login.c --- */
+
+int login_run(struct call *c), login_run_audience(struct call *c);
 
 /* --- follow.c --- */
 

@@ -481,7 +481,25 @@ static const struct op_field token_fields[] = {
     {NULL},
 };
 
+static const struct op_field login_fields[] = {
+    {"certificate", OP_BYTES, "the user's: X.509, DER"},
+    {"name", OP_TEXT, "whose it is: uid.UID@REALM"},
+    {"until", OP_TIME, "when it is over"},
+    {NULL},
+};
+
+static const struct op_field audience_fields[] = {
+    {"host", OP_TEXT, "this host's id"},
+    {"life", OP_INTEGER, "of its daemon"},
+    {NULL},
+};
+
 static const struct op ops[] = {
+    {"cluster", "login", "a certificate for a key of the caller's own, with which he acts on other hosts for 12 hours", OP_ACTS, ROLE_CLIENT,
+	.args = {{"request", OP_BYTES, "for it: PKCS#10, DER", .required = true}}, .run = login_run, .over = job_over,
+	.fields = login_fields},
+    {"cluster", "audience", "to whom an order for this host is signed", OP_READS, ROLE_CLIENT, .run = login_run_audience,
+	.fields = audience_fields},
     {"cluster", "status", "which cluster this host is in, and on its authority's host who else", OP_READS, ROLE_CLIENT,
 	.run = run_status, .over = job_over, .fields = status_fields},
     {"cluster", "init", "makes a cluster, whose authority is on this host", OP_CHANGES, ROLE_CLIENT, .run = run_init,

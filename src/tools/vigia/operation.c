@@ -6,6 +6,7 @@
 
 #include "os/clock.h"
 #include "os/utf8.h"
+#include "tools/vigia/login.h"
 #include "tools/vigia/near.h"
 #include "tools/vigia/text.h"
 #include "tools/vigia/when.h"
@@ -442,6 +443,8 @@ int operation_run(struct vigia *v, const char *const *words, int n)
 	struct msg *query = query_of(v, words[0]);
 	for (int i = 1; !r && i < n; i++)
 		r = take_word(operation, query, words[i]);
+	if (!r)
+		r = login_sign(v, operation, query);
 	if (r)
 		msg_free(query);
 	else
@@ -460,7 +463,7 @@ static int ask_each(struct vigia *v, const struct msg *operation, const struct m
 		queries[made] = query_of(v, msg_get(operation, "name", ""));
 		if (n && !arg)
 			msg_set(queries[made], "at", values[made]);
-		r = n && arg ? set(queries[made], arg, values[made]) : 0;
+		r = n && arg ? set(queries[made], arg, values[made]) : login_sign(v, operation, queries[made]);
 		made++;
 	} while (!r && made < n);
 	if (!r)
