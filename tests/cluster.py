@@ -22,6 +22,7 @@ PREFIX = os.environ.get("VIGIA_PREFIX", os.path.join(os.path.dirname(__file__), 
 BUILD = os.environ.get("VIGIA_BUILD", os.path.join(os.path.dirname(__file__), "../build"))
 UNPACKED = os.path.join(os.path.abspath(BUILD), "unpacked")  # programs whose packages are not installed (packages.txt)
 os.environ["PATH"] += f":{UNPACKED}/usr/bin:{UNPACKED}/usr/sbin"
+PLATFORMS = ["direct", "nats"]
 SOAK = bool(os.environ.get("VIGIA_SOAK"))
 CLONE_NEWNET = 0x40000000
 
@@ -317,12 +318,15 @@ def run(*command):
 
 
 class Cluster:
-    """A master on h1 and nodes on the others, each in its namespace."""
+    """A master on h1 and nodes on the others, each in its namespace; with the platform nats a nats-server on one host more."""
 
-    def __init__(self, n, master="", node="", monitors="monitor host { }\n", network=Network, options=()):
+    def __init__(self, n, master="", node="", monitors="monitor host { }\n", network=Network, options=(), platform="direct"):
         self.directory = tempfile.mkdtemp(prefix="vigia-test.")
-        self.network = network(n)
-        self.daemons = {}
+        self.network = network(n + (platform == "nats"))
+        self.daemons, self.server = {}, None
+        if platform == "nats":
+            self.server = NatsServer(self.network.address(n + 1), 4222, self.network.space(n + 1))
+            monitors += f'platform = nats\nnats {{ server = "{self.server.url}" }}\n'
         listen = 'insecure_network = true\nlisten = {{"{}:7660"}}\n'
         for i in range(1, n + 1):
             conf = listen.format(self.network.address(i)) + monitors
@@ -330,6 +334,8 @@ class Cluster:
             self.daemons[i] = Daemon(self.directory, conf, f"h{i}", self.network.space(i), options=options)
 
     def start(self):
+        if self.server:
+            self.server.start()
         for d in self.daemons.values():
             d.start(wait=False)
         for d in self.daemons.values():
@@ -369,5 +375,7 @@ class Cluster:
     def close(self):
         for d in self.daemons.values():
             d.stop()
+        if self.server:
+            self.server.kill()
         self.network.close()
         shutil.rmtree(self.directory, ignore_errors=True)

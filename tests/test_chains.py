@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from cluster import SOAK, wait_for
+from cluster import PLATFORMS, SOAK, need_nats, wait_for
 from hmon_peer import HmonError
 from test_operations import LIB, build
 
@@ -115,8 +115,11 @@ def nothing_came_early(h):
     return not any(int(operations(h[i], "channel.info", key)[0]["early"]) for i, key in LINE)
 
 
-def test_one_order_for_all_and_no_effect_before_its_cause(hosts, causes):
-    h = hosts(4)
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_one_order_for_all_and_no_effect_before_its_cause(hosts, causes, platform):
+    if platform == "nats":
+        need_nats()
+    h = hosts(4, platform=platform)
     for _ in range(3):
         make_line(h)
         everything, total, seen = play(h, causes)

@@ -12,37 +12,20 @@ import time
 
 import pytest
 
-from cluster import SOAK, Cluster, Daemon, NatsServer, Network, need_nats, wait_for
+from cluster import PLATFORMS, SOAK, Cluster, Daemon, need_nats, wait_for
 from frames_peer import Program, Refused
 from test_frames import ANSWER, EVENT, LOST, PARTIAL
 
-PLATFORMS = ["direct", "nats"]
 HOSTS = range(1, 5)
 FOREVER = 10 ** 9
 
 
 class Stage(Cluster):
-    """h1 is the master of h2, h3 and h4; they may control each other. A nats-server is on a fifth host."""
+    """h1 is the master of h2, h3 and h4; they may control each other."""
 
     def __init__(self, platform):
-        self.platform, self.server, conf = platform, None, ""
-        if platform == "nats":
-            self.server_address = Network.address(5)
-            conf = f'platform = nats\nnats {{ server = "nats://{self.server_address}:4222" }}\n'
-        super().__init__(4, monitors="default_monitors = false\n" + conf, options=("--insecure-control",),
-                         network=lambda n: Network(n + 1))
-        if conf:
-            self.server = NatsServer(self.server_address, 4222, self.network.space(5))
-
-    def start(self):
-        if self.server:
-            self.server.start()
-        return super().start()
-
-    def close(self):
-        super().close()
-        if self.server:
-            self.server.kill()
+        self.platform = platform
+        super().__init__(4, monitors="default_monitors = false\n", options=("--insecure-control",), platform=platform)
 
     def ask(self, i, operation, **arguments):
         """The fields of each answer that host i's daemon gives."""
@@ -129,7 +112,7 @@ def test_d1_a_tool_at_any_core_asks_any_host(hosts):
             assert [tool.ask("host.info", at=f"h{to}").one()["name"] for to in HOSTS] == ["h1", "h2", "h3", "h4"]
 
 
-def test_d1_hosts_call_and_subscribe_with_every_master_dead(hosts):
+def test_d1_hosts_call_subscribe_and_chain_with_every_master_dead(hosts):
     with hosts.program(2) as tool, hosts.program(3) as emitter:
         number = emitter.ask("channel.create", key="alone", public=True).one()["number"]
         hosts.master.kill()
@@ -138,6 +121,12 @@ def test_d1_hosts_call_and_subscribe_with_every_master_dead(hosts):
         assert events.next()[0] == ANSWER
         emitter.put(number, (1, b"still"))
         assert events.next()[1][5] == b"still"
+        tool.ask("channel.create", key="together", public=True).all()
+        tool.ask("channel.chain", **{"channel": "together", "from": "alone", "host": "h3"}).all()
+        chained = emitter.ask("channel.subscribe", channel="together", at="h2")
+        assert chained.next()[0] == ANSWER
+        emitter.put(number, (1, b"chained"))
+        assert sequence_of(chained, 1)[0][1:] == (1, b"chained")
         refused = fails(tool.ask("host.info", at="h1", deadline=8000))
         assert refused.code in ("unreachable", "deadline") and refused.text
 
