@@ -212,6 +212,29 @@ def test_d3_who_needs_a_service_is_counted_and_no_more_when_killed(hosts, counte
         wait_for(lambda: users_of(hosts, 1) == 0, 30, "the killed host's use ending")
 
 
+def leases_on(hosts, i, at):
+    """Whose they are, as i sees those of host `at`: (host, mode) each."""
+    return sorted((held["host"], held["mode"]) for held in hosts.ask(i, "lease.list", at=f"h{at}"))
+
+
+def test_d3_a_lease_ends_with_the_host_of_its_holder_and_others_are_told(hosts, counter):
+    with hosts.program(3) as holder, hosts.program(2) as other, hosts.program(1) as watcher:
+        changes = watcher.ask("channel.subscribe", channel="leases", at="h4")
+        assert changes.next()[0] == ANSWER
+        assert holder.ask("lease.take", mode="exclusive", service="counter", at="h4").next()[0] == ANSWER
+        assert changes.next()[1][5].split()[:2] == [b"taken", b"exclusive"]
+        held = fails(other.ask("lease.take", mode="share", service="counter", at="h4"))
+        assert held.code == "held" and held.text.endswith("on h3")
+        assert all(leases_on(hosts, i, 4) == [("h3", "exclusive")] for i in HOSTS)
+        time.sleep(40 if SOAK else 1)  # nothing is on its way any more, or the way is hung up
+        hosts[3].kill()
+        kind, released = changes.next(30)
+        assert kind == EVENT and released[5].split()[:4] == [b"released", b"exclusive", b"service", b"counter"]
+        assert released[5].endswith(b" h3")
+        assert leases_on(hosts, 2, 4) == []
+        assert other.ask("lease.take", mode="share", service="counter", at="h4").next()[0] == ANSWER
+
+
 def test_d3_a_service_deleted_while_in_use_tells_who_uses_it(hosts, counter):
     with hosts.program(2) as user, hosts.program(3) as other:
         use = user.ask("service.get", service="counter", at="h4")
@@ -557,6 +580,26 @@ def told_or_goes_on(subscription, marker):
         assert e.code in CLEAR | {"deleted"} and e.text
 
 
+class Lease:
+    """That of one host's program on the service `slow` of another host."""
+
+    def __init__(self, programs, holder, at):
+        self.holder, self.at = holder, at
+        self.call = programs[holder].ask("lease.take", mode="share", service="slow", at=f"h{at}")
+        assert self.call.next()[0] == ANSWER
+
+    def holds(self):
+        """Nobody has told its holder that it is over."""
+        return self.call.number in self.call.program.calls and self.call.came.empty()
+
+
+def agree_on_leases(hosts, leases):
+    """Everybody sees those, and just those, that their holders have."""
+    held = {at: sorted((f"h{l.holder}", "share") for l in leases if l.at == at and l.holds()) for at in HOSTS}
+    with contextlib.suppress(Refused):  # the way between two has just broken once more
+        return all(leases_on(hosts, i, at) == held[at] for i in HOSTS for at in HOSTS)
+
+
 def one_run(hosts, seed):
     dice = random.Random(seed)
     with contextlib.ExitStack() as stack:
@@ -567,6 +610,8 @@ def one_run(hosts, seed):
         listening = [stack.enter_context(hosts.program(i)).ask("channel.subscribe", channel="runs", at=f"h{home}") for i in HOSTS]
         uses = [programs[dice.choice(HOSTS)].ask("service.get", service="slow", at=f"h{dice.choice(HOSTS)}") for _ in range(4)]
         assert all(s.next()[0] == ANSWER for s in listening + uses)
+        leases = [Lease(programs, holder, at) for holder in HOSTS for at in HOSTS]
+        assert agree_on_leases(hosts, leases)
 
         def ask_around(without=()):
             return [Asked(dice, programs, dice.choice([i for i in HOSTS if i not in without]), dice.choice(HOSTS)) for _ in range(6)]
@@ -593,10 +638,12 @@ def one_run(hosts, seed):
             emitter.ask("channel.put", channel="runs", tag=1, data=marker).all()
         for s in listening:
             told_or_goes_on(s, marker)
+        wait_for(lambda: agree_on_leases(hosts, leases), 30, "all seeing those leases alone whose holders are alive")
         for p in programs.values():
             p.close()
         for i in HOSTS:
             wait_for(lambda: all(s["users"] == 0 for s in hosts.ask(i, "service.list", service="slow")), 30, f"no use left on h{i}")
+        wait_for(lambda: agree_on_leases(hosts, []), 30, "no lease left")
 
 
 @pytest.mark.parametrize("n", range(200 if SOAK else 4))
