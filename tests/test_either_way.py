@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One source, a service either way: a program of its own, and a module that the daemon has loaded."""
 import os
+import pathlib
 import re
 import subprocess
 
@@ -8,8 +9,8 @@ import pytest
 
 from cluster import PREFIX, Daemon, wait_for
 from frames_peer import Program, Refused
-from hmon_peer import HmonError
-from test_operations import LIB, TREE, build, counter_program, operations  # noqa: F401
+from hmon_peer import Client, HmonError
+from test_operations import LIB, NOBODY, TREE, as_nobody, build, counter_program, operations  # noqa: F401
 
 CONF = "listen = {}\nmonitor host { enabled = false }\ndefault_monitors = false\n"
 
@@ -19,11 +20,11 @@ def build_module(source, to):
                     os.path.join(TREE, source)], check=True)
 
 
-def modules_of(place):
+def modules_of(directory):
     """Where a daemon with its places there looks for modules of its user's."""
-    services = place / "n1/vigia/services"
+    services = directory / "vigia/services"
     services.mkdir(parents=True)
-    for d in (place / "n1", place / "n1/vigia"):
+    for d in (directory, directory / "vigia"):
         d.chmod(0o700)
     return services
 
@@ -36,7 +37,7 @@ def front_program(tmp_path_factory):
 def serve(request, daemon, tmp_path, name, source, program):
     """The service, the one way or the other, in or beside a daemon; what is to be ended is yielded with it."""
     if request.param == "module":
-        build_module(source, modules_of(tmp_path) / f"service-{name}.so")
+        build_module(source, modules_of(tmp_path / "n1") / f"service-{name}.so")
         yield daemon(CONF + f"services = {{all, {name}}}\n")
         return
     d = daemon(CONF)
@@ -94,6 +95,54 @@ def test_it_hands_clients_on_alike(fronted, host, says, times):
     assert operations(fronted, "front.times") == [{"times": str(times)}]
 
 
+# --- who asks ---
+
+@pytest.fixture(scope="session")
+def who_program(tmp_path_factory):
+    return build("tests/third_party/who.c", tmp_path_factory.mktemp("who") / "who")
+
+
+@pytest.fixture(params=["program", "module"])
+def two(request, make_cluster, who_program):
+    """h1, and h2, which has the service the one way or the other; all users reach both. Started with these options."""
+    programs = []
+
+    def start(options):
+        c = make_cluster(2, monitors="default_monitors = false\n", options=options)
+        if request.param == "module":
+            build_module("tests/third_party/who.c", modules_of(pathlib.Path(c[2].directory)) / "service-who.so")
+            c[2].stop()
+            with open(c[2].conf, "a") as f:
+                f.write("services = {all, who}\n")
+            c[2].start()
+        else:
+            programs.append(subprocess.Popen([who_program], env=dict(c[2].env(), LD_LIBRARY_PATH=LIB), stderr=subprocess.DEVNULL))
+        wait_for(lambda: operations(c[2], "service.list", "who"), 5, "its service")
+        for d in (c.directory, *(part for i in (1, 2) for part in (c[i].directory, c[i].state))):
+            os.chmod(d, 0o711)
+        return c.until_one_view()
+
+    yield start
+    for p in programs:
+        p.kill()
+        p.wait()
+
+
+def taken_for(address, **route):
+    """The uid that who asks there is taken for."""
+    with Client(address).connect() as c:
+        return int(c.ask("who", "am-i", **route).all().one().get("uid"))
+
+
+@pytest.mark.parametrize("options", [(), ("--insecure-control",)])
+def test_it_is_told_who_asks_alike_by_this_kernels_word_alone(two, options):
+    c = two(options)
+    assert taken_for(c[2].socket) == os.getuid() and as_nobody(lambda: taken_for(c[2].socket)) == NOBODY
+    assert c.network.inside(2, lambda: taken_for(("10.77.0.2", 7660))) == -1, "who comes by network"
+    others = [taken_for(c[1].socket, at="h2"), as_nobody(lambda: taken_for(c[1].socket, at="h2"))]
+    assert others == ([os.getuid(), NOBODY] if options else [-1, -1]), "another host's word is taken with the switch only"
+
+
 # --- modules that are none ---
 
 def refused(tmp_path, conf):
@@ -115,7 +164,7 @@ def refused(tmp_path, conf):
 ])
 def test_a_module_that_is_none_is_refused_with_words(tmp_path, source, says):
     (tmp_path / "s.c").write_text(source)
-    build_module(str(tmp_path / "s.c"), modules_of(tmp_path) / "service-counter.so")
+    build_module(str(tmp_path / "s.c"), modules_of(tmp_path / "n1") / "service-counter.so")
     assert re.search(says, refused(tmp_path, "services = {counter}\n"))
 
 
@@ -134,7 +183,7 @@ def test_a_service_that_nobody_knows_is_an_error_of_the_configuration(tmp_path):
 @pytest.mark.parametrize("way", ["program", "module"])
 def test_an_answer_that_is_too_large_is_told(daemon, tmp_path, way):
     if way == "module":
-        build_module("tests/third_party/large.c", modules_of(tmp_path) / "service-large.so")
+        build_module("tests/third_party/large.c", modules_of(tmp_path / "n1") / "service-large.so")
         d = daemon(CONF + "services = {all, large}\n")
     else:
         d = daemon(CONF)

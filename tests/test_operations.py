@@ -21,6 +21,7 @@ HELLO, QUERY, ANSWER, END, ERROR, EVENT, LOST, CANCEL = range(1, 9)
 LIB = next((os.path.join(at, "..") for at, _, files in os.walk(PREFIX) if "vigia.pc" in files), None)
 TREE = os.path.join(os.path.dirname(__file__), "..")
 FROM_NOW = "live"
+NOBODY = 65534
 
 
 def build(source, to):
@@ -471,7 +472,7 @@ def as_nobody(fn):
     pid = os.fork()
     if not pid:
         try:
-            os.setresuid(65534, 65534, 65534)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
             said = fn()
         except Exception as e:
             said = repr(e)
