@@ -611,7 +611,7 @@ def one_run(hosts, seed):
         uses = [programs[dice.choice(HOSTS)].ask("service.get", service="slow", at=f"h{dice.choice(HOSTS)}") for _ in range(4)]
         assert all(s.next()[0] == ANSWER for s in listening + uses)
         leases = [Lease(programs, holder, at) for holder in HOSTS for at in HOSTS]
-        assert agree_on_leases(hosts, leases)
+        wait_for(lambda: agree_on_leases(hosts, leases), 10, "all seeing all leases")
 
         def ask_around(without=()):
             return [Asked(dice, programs, dice.choice([i for i in HOSTS if i not in without]), dice.choice(HOSTS)) for _ in range(6)]
