@@ -492,6 +492,7 @@ void conf_free(struct conf *c)
 	if (!c)
 		return;
 	free(c->name);
+	free(c->realm);
 	free(c->socket);
 	free(c->platform);
 	free(c->nats.server);

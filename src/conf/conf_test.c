@@ -89,6 +89,7 @@ static void every_kind_of_value(void **state)
 {
 	struct conf *c = good("name = n-1.a; listen = {\"[::1]:0\", 127.0.0.2}  // two\n"
 			      "socket = '/tmp/x y.sock'\ninsecure_network = yes\nsandbox = no\n"
+			      "control = no trust_nodes = control realm = lab-2\n"
 			      "node { masters = {m1.example:7661, \"[fd00::1]:7660\"} send = on-request }\n"
 			      "/* a\n comment */ history { enabled = false size = \"2 TiB\" }\n"
 			      "limits { nodes = 7 pending = 64KiB }\n");
@@ -100,6 +101,9 @@ static void every_kind_of_value(void **state)
 	assert_int_equal(c->listen.v[1].port, 7660);
 	assert_string_equal(c->socket, "/tmp/x y.sock");
 	assert_false(c->sandbox);
+	assert_false(c->control);
+	assert_int_equal(c->trust_nodes, 1);
+	assert_string_equal(c->realm, "lab-2");
 	assert_string_equal(c->node.masters.v[0].host, "m1.example");
 	assert_false(c->node.masters.v[0].is_loopback);
 	assert_int_equal(c->node.masters.v[1].port, 7660);
