@@ -22,6 +22,8 @@ struct loader {
 	struct faults faults;
 	bool syntax_told;
 	int line_of[CONF_OPTIONS_MAX]; /* where an option was said; 0: nowhere */
+	const struct settings *over;
+	struct buf over_errors;
 };
 
 /* libconfuse's callbacks carry no pointer of ours. */
@@ -386,6 +388,126 @@ static void check(struct loader *l)
 	check_exposed(l, "masters", &l->conf->node.masters, line_of(l, CONF_NODE, "masters"));
 }
 
+/* --- settings ----------------------------------------------------------------------------------------------------- */
+
+static const struct conf_option *option_of(const char *key)
+{
+	const char *dot = strrchr(key, '.'), *name = dot ? dot + 1 : key;
+	int section = dot ? conf_section_find(CONF_TOP, key, (size_t)(dot - key)) : CONF_TOP;
+
+	return section < 0 ? NULL : conf_option_find((enum conf_section)section, name, strlen(name));
+}
+
+/* Where checks between options find a line, it is the first. */
+static int set_one(struct loader *l, const struct conf_option *o, void *field, const char *value, struct buf *why)
+{
+	int r = conf_option_set(o, field, value, why);
+
+	l->line_of[conf_option_index(o)] = 1;
+	if (r == 0 && conf_option_is_list(o))
+		conf_list_place(o, field, 1);
+	return r;
+}
+
+static int set_list(struct loader *l, const struct conf_option *o, void *field, const char *value, struct buf *why)
+{
+	char *copy = strdup(value), *rest = copy, *one;
+	int r = copy ? 0 : -ENOMEM;
+
+	conf_list_clear(o, field);
+	while (r == 0 && *value && (one = strsep(&rest, ",")))
+		r = set_one(l, o, field, one, why);
+	free(copy);
+	return r;
+}
+
+static int set_option(struct loader *l, const char *key, const char *value, struct buf *why)
+{
+	const struct conf_option *o = option_of(key);
+
+	if (!o) {
+		buf_puts(why, "OPTION, SECTION.OPTION as vigia.conf(5) has them, or monitor.NAME");
+		return -ENOENT;
+	}
+	return conf_option_is_list(o) ? set_list(l, o, field_of(l->conf, o), value, why) : set_one(l, o, field_of(l->conf, o), value, why);
+}
+
+static void monitor_free(struct conf_monitor *m)
+{
+	free(m->name);
+	free(m->program);
+	free(m->text);
+}
+
+static int put_monitor(struct conf *c, struct conf_monitor *take)
+{
+	for (size_t i = 0; i < c->n_monitors; i++)
+		if (strcmp(c->monitors[i].name, take->name) == 0) {
+			monitor_free(&c->monitors[i]);
+			c->monitors[i] = *take;
+			return 0;
+		}
+	struct conf_monitor *v = c->n_monitors < CONF_MONITORS_MAX ? realloc(c->monitors, (c->n_monitors + 1) * sizeof *v) : NULL;
+	if (!v)
+		return -ENOMEM;
+	c->monitors = v;
+	v[c->n_monitors++] = *take;
+	return 0;
+}
+
+/* As a file with this section alone. */
+static int scan_monitor(struct conf *alone, const char *key, const char *value, struct buf *why)
+{
+	struct faults f = {0};
+	struct buf text = BUF_INIT;
+
+	buf_putf(&text, "monitor \"%s\" {", key + strlen("monitor."));
+	buf_puts(&text, value);
+	buf_puts(&text, "}");
+	int r = text.failed ? -ENOMEM : scan(alone, text.data, text.len, &f);
+	if (r == 0 && faults_any(&f))
+		r = -EINVAL;
+	else if (r == 0 && (alone->n_monitors != 1 || strspn(buf_str(&text), " \t\r\n") != text.len))
+		buf_puts(why, "the inside of one section"), r = -EINVAL;
+	faults_tell(&f, key, why);
+	buf_release(&text);
+	return r;
+}
+
+static int set_monitor(struct loader *l, const char *key, const char *value, struct buf *why)
+{
+	struct conf alone = {0};
+	int r = scan_monitor(&alone, key, value, why);
+
+	if (r == 0) {
+		alone.monitors[0].text_line = 0; /* it stands in no file */
+		r = put_monitor(l->conf, &alone.monitors[0]);
+	}
+	for (size_t i = r == 0; i < alone.n_monitors; i++)
+		monitor_free(&alone.monitors[i]);
+	free(alone.monitors);
+	return r;
+}
+
+static void apply_settings(struct loader *l)
+{
+	for (size_t i = 0; l->over && i < l->over->n; i++) {
+		const struct setting *s = &l->over->v[i];
+		bool is_monitor = strncmp(s->key, "monitor.", 8) == 0;
+		struct buf why = BUF_INIT;
+		int r = is_monitor ? set_monitor(l, s->key, s->value, &why) : set_option(l, s->key, s->value, &why);
+		if (r == -ENOMEM)
+			l->faults.no_memory = true;
+		else if (r == -ENOENT)
+			buf_putf(&l->over_errors, "setting %s: there is no such option, expected %s\n", s->key, buf_str(&why));
+		else if (r < 0 && is_monitor)
+			buf_putf(&l->over_errors, "setting %s\n", buf_str(&why));
+		else if (r < 0)
+			buf_putf(&l->over_errors, "setting %s: found \"%.200s\", expected %s\n", s->key, s->value, buf_str(&why));
+		buf_release(&why);
+	}
+}
+
 /* --- loading ---------------------------------------------------------------------------------------------------- */
 
 static int check_bytes(struct loader *l, const char *text, size_t n)
@@ -416,19 +538,21 @@ static int load(struct loader *l, const char *text, size_t n)
 		r = scan(l->conf, copy, n, &l->faults);
 	if (r == 0)
 		r = parse(l, copy);
+	if (r == 0)
+		apply_settings(l);
 	if (r == 0 && l->conf->default_monitors)
 		r = add_default_monitors(l->conf);
 	if (r == 0 && !faults_any(&l->faults))
 		check(l);
 	free(copy);
-	if (r == 0 && faults_any(&l->faults))
+	if (r == 0 && (faults_any(&l->faults) || l->faults.no_memory || l->over_errors.len))
 		r = l->faults.no_memory ? -ENOMEM : -EINVAL;
 	return r;
 }
 
-int conf_load_text(const char *file, const char *text, size_t n, struct conf **ret_conf, struct buf *errors)
+static int load_text(const char *file, const char *text, size_t n, const struct settings *over, struct conf **ret_conf, struct buf *errors)
 {
-	struct loader l = {.conf = calloc(1, sizeof *l.conf)};
+	struct loader l = {.conf = calloc(1, sizeof *l.conf), .over = over};
 	int r = l.conf ? 0 : -ENOMEM;
 
 	if (r == 0 && n > CONF_FILE_MAX) {
@@ -438,6 +562,9 @@ int conf_load_text(const char *file, const char *text, size_t n, struct conf **r
 	if (r == 0)
 		r = load(&l, text, n);
 	faults_tell(&l.faults, file, errors);
+	if (l.over_errors.len)
+		buf_puts(errors, buf_str(&l.over_errors));
+	buf_release(&l.over_errors);
 	if (r == -ENOMEM)
 		buf_putf(errors, "%s: out of memory\n", file);
 	if (r < 0)
@@ -445,6 +572,11 @@ int conf_load_text(const char *file, const char *text, size_t n, struct conf **r
 	else
 		*ret_conf = l.conf;
 	return r < 0 ? r : 0;
+}
+
+int conf_load_text(const char *file, const char *text, size_t n, struct conf **ret_conf, struct buf *errors)
+{
+	return load_text(file, text, n, NULL, ret_conf, errors);
 }
 
 static int read_whole(int fd, struct buf *to)
@@ -474,7 +606,7 @@ static int read_file(const char *file, struct buf *to)
 	return r;
 }
 
-int conf_load(const char *file, struct conf **ret_conf, struct buf *errors)
+int conf_load_with(const char *file, const struct settings *over, struct conf **ret_conf, struct buf *errors)
 {
 	struct buf text = BUF_INIT;
 	int r = file ? read_file(file, &text) : 0;
@@ -482,9 +614,14 @@ int conf_load(const char *file, struct conf **ret_conf, struct buf *errors)
 	if (r < 0)
 		buf_putf(errors, "%s: %s\n", file, r == -EINVAL ? "not a plain file" : strerror(-r));
 	else
-		r = conf_load_text(file ? file : "defaults", text.data ? text.data : "", text.len, ret_conf, errors);
+		r = load_text(file ? file : "defaults", text.data ? text.data : "", text.len, over, ret_conf, errors);
 	buf_release(&text);
 	return r;
+}
+
+int conf_load(const char *file, struct conf **ret_conf, struct buf *errors)
+{
+	return conf_load_with(file, NULL, ret_conf, errors);
 }
 
 void conf_free(struct conf *c)
@@ -506,9 +643,7 @@ void conf_free(struct conf *c)
 		free(c->master.nodes[i].name);
 	free(c->master.nodes);
 	for (size_t i = 0; i < c->n_monitors; i++) {
-		free(c->monitors[i].name);
-		free(c->monitors[i].program);
-		free(c->monitors[i].text);
+		monitor_free(&c->monitors[i]);
 	}
 	free(c->monitors);
 	free(c);

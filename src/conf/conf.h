@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "conf/settings.h"
 
 enum { CONF_FILE_MAX = 1 << 20, CONF_MONITORS_MAX = 256, CONF_NAME_MAX = 63, CONF_REALM_MAX = 32 };
 
@@ -136,7 +137,11 @@ extern bool conf_has_key;
 int conf_load(const char *file, struct conf **ret_conf, struct buf *errors);
 /* The same of n bytes; `file` is for the error lines. */
 int conf_load_text(const char *file, const char *text, size_t n, struct conf **ret_conf, struct buf *errors);
+/* The same with these over what the file says; what is wrong with one is a line "setting KEY: ..." in errors. */
+int conf_load_with(const char *file, const struct settings *over, struct conf **ret_conf, struct buf *errors);
 void conf_free(struct conf *c);
+/* Each option as KEY and what is in force, as a setting would say it, then each monitor; but for master's nodes. */
+void conf_each(const struct conf *c, void (*fn)(void *data, const char *key, const char *value), void *data);
 
 /* What a command line says besides the file; NULL: nothing. */
 struct conf_said {

@@ -2,6 +2,8 @@
 #include "conf/conf.h"
 #include "conf/options.h"
 
+#include <string.h>
+
 static void dump_section(enum conf_section section, const void *base, const char *indent, bool docs, struct buf *to)
 {
 	for (const struct conf_option *o = conf_options; o < conf_options + conf_n_options; o++) {
@@ -28,6 +30,38 @@ static void dump_monitor(const struct conf_monitor *m, struct buf *to)
 {
 	/* The text goes last and untouched: between its braces nothing may be added, or it would not be verbatim. */
 	buf_putf(to, "\nmonitor \"%s\" {%s}\n", m->name, m->text);
+}
+
+/* As it is said: without the marks of a file. */
+static void put_plain(const struct conf_option *o, const void *field, struct buf *to)
+{
+	struct buf text = BUF_INIT;
+	conf_option_print(o, field, &text);
+	for (const char *c = buf_str(&text); *c; c++)
+		if (!strchr("\"{}", *c) && !(*c == ' ' && conf_option_is_list(o)))
+			buf_putc(to, *c);
+	buf_release(&text);
+}
+
+void conf_each(const struct conf *c, void (*fn)(void *data, const char *key, const char *value), void *data)
+{
+	struct buf key = BUF_INIT, value = BUF_INIT;
+	for (const struct conf_option *o = conf_options; o < conf_options + conf_n_options; o++) {
+		if (o->section == CONF_WATCHED)
+			continue;
+		buf_clear(&key);
+		buf_clear(&value);
+		buf_putf(&key, "%s%s%s", conf_section_name(o->section), o->section == CONF_TOP ? "" : ".", o->name);
+		put_plain(o, (const char *)c + o->offset, &value);
+		fn(data, buf_str(&key), buf_str(&value));
+	}
+	for (size_t i = 0; i < c->n_monitors; i++) {
+		buf_clear(&key);
+		buf_putf(&key, "monitor.%s", c->monitors[i].name);
+		fn(data, buf_str(&key), c->monitors[i].text);
+	}
+	buf_release(&key);
+	buf_release(&value);
 }
 
 void conf_dump(const struct conf *c, FILE *to)

@@ -33,6 +33,7 @@
 #include "os/notify.h"
 #include "os/paths.h"
 #include "services/cluster/membership.h"
+#include "services/config/service.h"
 #include "services/health/health.h"
 
 enum { LISTENERS_MAX = 17 };
@@ -46,6 +47,9 @@ struct daemon {
 	struct services services;
 	struct sandbox sandbox;
 	struct conf *conf;
+	struct conf *before; /* a change is tried: what was in force; NULL: none is */
+	struct settings settings; /* until the service has them */
+	int listen_error; /* how listening went, the last time */
 	const struct platform_type *platform;
 	struct system *system;
 	char *conf_file, *runtime, *state, *history_path, *audit_path;
@@ -347,9 +351,9 @@ static void take_health(const struct conf *fresh)
 	o.history_options = d.health.options.history_options;
 	bool same_send = o.send_ns == d.health.options.send_ns && o.on_request == d.health.options.on_request;
 	d.health.options = o;
-	if (!same_send)
-		uplinks_stop(&d.health); /* masters are told at registration */
 	uplinks_set(&d.health, (const char *const *)masters);
+	if (!same_send)
+		uplinks_restart(&d.health); /* masters are told at registration */
 	d.health.options.masters = NULL;
 	free_list(masters);
 	start_monitors(fresh);
@@ -368,8 +372,10 @@ static void takes_restart(const char *what, struct buf *notes)
 	buf_putf(notes, "%s%s takes a restart", notes->len ? "; " : "", what);
 }
 
-static void take_conf(struct conf *fresh, struct buf *notes)
+/* What was in force is still there, and the caller's. */
+static struct conf *take_conf(struct conf *fresh, struct buf *notes)
 {
+	struct conf *before = d.conf;
 	bool same_listen = same_addresses(&fresh->listen, &d.conf->listen) && !strcmp(fresh->socket, d.conf->socket);
 	if (strcmp(fresh->name, d.conf->name))
 		takes_restart("a new name", notes);
@@ -390,17 +396,17 @@ static void take_conf(struct conf *fresh, struct buf *notes)
 	configure_joining(fresh);
 	if (!same_listen) {
 		stop_listening();
-		listen_all(fresh);
+		d.listen_error = listen_all(fresh);
 	}
-	conf_free(d.conf);
 	d.conf = fresh;
+	return before;
 }
 
 /* What there is in the file, and all that can be told of it at once. */
-static int load_checked(struct conf **ret, struct buf *errors)
+static int load_checked(struct conf **ret, const struct settings *over, struct buf *errors)
 {
 	struct conf *c;
-	int r = conf_load(d.conf_file, &c, errors);
+	int r = conf_load_with(d.conf_file, over, &c, errors);
 	if (r)
 		return r;
 	r = services_check(c, d.conf_file ? d.conf_file : "", errors);
@@ -419,12 +425,16 @@ static int load_checked(struct conf **ret, struct buf *errors)
 static int reload(struct buf *told)
 {
 	struct conf *fresh;
+	if (config_is_busy(&d.core)) {
+		buf_puts(told, "another change of the configuration is under way");
+		return -EBUSY;
+	}
 	notify_reloading();
-	int r = load_checked(&fresh, told);
+	int r = load_checked(&fresh, &d.core.config->settings, told);
 	if (r)
 		log_lines(LOG_ERR, buf_str(told));
 	else
-		take_conf(fresh, told);
+		conf_free(take_conf(fresh, told));
 	log_event(LOG_NOTICE, "conf", r ? "the configuration has errors: the old one stays" : "configuration taken");
 	notify_ready();
 	return r;
@@ -445,6 +455,47 @@ static int query_reload(struct call *c)
 	return r ? -1 : CALL_DONE;
 }
 
+/* --- changes that are tried (services/config) --- */
+
+static int try_conf(const struct settings *over, struct buf *told)
+{
+	struct conf *fresh;
+	int r = load_checked(&fresh, over, told);
+	if (r)
+		return r;
+	d.listen_error = 0;
+	d.before = take_conf(fresh, told);
+	return 0;
+}
+
+static void keep_conf(void)
+{
+	conf_free(d.before);
+	d.before = NULL;
+}
+
+static void undo_conf(void)
+{
+	struct buf notes = BUF_INIT;
+	conf_free(take_conf(d.before, &notes));
+	d.before = NULL;
+	buf_release(&notes);
+}
+
+static int conf_is_up(struct buf *why)
+{
+	if (d.listen_error)
+		buf_puts(why, buf_str(&d.listen_why));
+	return d.listen_error ? d.listen_error : d.has_health ? health_is_up(&d.health, why) : 0;
+}
+
+static const struct conf *conf_in_force(void)
+{
+	return d.conf;
+}
+
+static const struct config_daemon config_daemon = {try_conf, conf_is_up, keep_conf, undo_conf, conf_in_force};
+
 /* --- signals and the rest of the loop's sources --- */
 
 static void stop(void)
@@ -454,6 +505,7 @@ static void stop(void)
 	d.stopping = true;
 	notify_stopping();
 	log_event(LOG_NOTICE, "daemon", "ends");
+	config_stop(&d.core);
 	stop_listening();
 	view_stop(&d.core);
 	if (d.has_health)
@@ -715,6 +767,8 @@ static int serve(struct buf *why)
 	if (!r)
 		r = membership_start(&d.membership, &d.core, on_membership);
 	if (!r)
+		r = config_start(&d.core, &config_daemon, d.state, &d.settings);
+	if (!r)
 		r = processes_start(&d.core, d.system);
 	if (!r)
 		r = links_start(&d.core, d.platform, d.conf->nats.server, d.conf->nats.cluster, why);
@@ -750,6 +804,7 @@ static void release(void)
 	audit_free(d.core.audit);
 	view_release(&d.core);
 	joining_release(&d.core);
+	config_release(&d.core);
 	links_release(&d.core);
 	membership_release(&d.membership);
 	if (d.has_health)
@@ -779,6 +834,17 @@ static bool has_key(void)
 	return has;
 }
 
+static int read_settings(struct buf *why)
+{
+	char *state;
+	int r = paths_state(&state, why);
+	if (r)
+		return r;
+	r = config_read(state, &d.settings, why);
+	free(state);
+	return r;
+}
+
 static int load_conf(const char *given, struct buf *why)
 {
 	int r = paths_config(given, &d.conf_file, why);
@@ -788,7 +854,8 @@ static int load_conf(const char *given, struct buf *why)
 		return r;
 	buf_clear(why);
 	conf_has_key = has_key();
-	return load_checked(&d.conf, why);
+	r = read_settings(why);
+	return r ? r : load_checked(&d.conf, &d.settings, why);
 }
 
 /* The file was read already: what is left is what only the monitors know. */

@@ -123,6 +123,8 @@ struct supervised_options {
 };
 /* Starts, keeps or ends programs so that just these run. */
 int supervise(struct health *h, const struct supervised_options *want, size_t n);
+/* Do those run that ran when it was called, or were new? 0; -EAGAIN: not yet; -EINVAL: one finds mistakes in its section. */
+int supervise_is_up(const struct health *h, struct buf *why);
 
 /* Of one monitor. A stopped one stays so until it is ordered to start, or the daemon is. -ENOENT: this daemon starts none of
  * this name; -EALREADY: it is as it shall be. */
@@ -191,6 +193,12 @@ void watch_tick(struct health *h, struct node *n, int64_t now_ns);
 
 /* --- uplink.c, cursor.c (uplink.h has the rest): this node's masters --- */
 int uplinks_set(struct health *h, const char *const *masters);
+/* Registers anew with each. */
+int uplinks_restart(struct health *h);
+/* Do those answer that answered when they were set, or were new? 0 or -EAGAIN. */
+int uplinks_are_up(const struct health *h, struct buf *why);
+/* Both of these and the monitors: what a configuration changed has come up. */
+int health_is_up(const struct health *h, struct buf *why);
 void uplinks_period(struct health *h, struct monitor *m);
 void uplinks_config(struct health *h, struct monitor *m);
 void uplinks_gone(struct health *h, struct monitor *m);

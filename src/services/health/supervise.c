@@ -26,6 +26,7 @@ struct supervised {
 	bool running, connected, wanted;
 	bool stopped; /* by order: until it is ordered to start */
 	bool ending;  /* by order, and has not yet */
+	bool expected; /* it ran when the configuration was taken, or is new */
 	int64_t started_ns, backoff_ns;
 	uv_timer_t timer;
 	char why[200]; /* it does not run because */
@@ -333,7 +334,7 @@ static int add(struct health *h, const struct supervised_options *o)
 	if (!s)
 		return -ENOMEM;
 	*s = (struct supervised){.health = h, .name = strdup(o->name), .program = strdup(o->program),
-	    .section = strdup(o->section), .file = strdup(o->file), .line = o->line, .wanted = true,
+	    .section = strdup(o->section), .file = strdup(o->file), .line = o->line, .wanted = true, .expected = true,
 	    .next = h->supervised};
 	if (!s->name || !s->program || !s->section || !s->file) {
 		supervised_free(s);
@@ -380,6 +381,7 @@ int supervise(struct health *h, const struct supervised_options *want, size_t n)
 		if (!s)
 			continue;
 		s->wanted = true;
+		s->expected = s->connected;
 		s->line = want[i].line;
 	}
 	for (struct supervised *s = h->supervised, *next; s; s = next) {
@@ -393,6 +395,18 @@ int supervise(struct health *h, const struct supervised_options *want, size_t n)
 			r = add(h, &want[i]);
 	take_out_unexpected(h);
 	return r;
+}
+
+int supervise_is_up(const struct health *h, struct buf *why)
+{
+	for (const struct supervised *s = h->supervised; s; s = s->next) {
+		if (s->connected || s->stopped || !s->expected)
+			continue;
+		buf_putf(why, "monitor %s %s", s->name, *s->mistakes ? "finds mistakes: " : *s->why ? s->why : "does not answer");
+		buf_puts(why, s->mistakes);
+		return *s->mistakes ? -EINVAL : -EAGAIN;
+	}
+	return 0;
 }
 
 void supervise_stop(struct health *h)

@@ -618,6 +618,7 @@ static int uplink_start(struct health *h, const char *address)
 	}
 	uv_timer_t *timers[] = {&u->retry, &u->send, &u->beat, &u->silent};
 	u->health = h;
+	u->expected = true;
 	u->wait_ms = RETRY_FIRST_MS;
 	u->next = h->uplinks;
 	h->uplinks = u;
@@ -698,6 +699,7 @@ int uplinks_set(struct health *h, const char *const *masters)
 	for (struct uplink **p = &h->uplinks; *p;) {
 		struct uplink *u = *p;
 		if (listed(masters, u->address)) {
+			u->expected = u->registered;
 			p = &u->next;
 			continue;
 		}
@@ -709,6 +711,49 @@ int uplinks_set(struct health *h, const char *const *masters)
 		if (!running(h, *masters))
 			r = uplink_start(h, *masters);
 	return r;
+}
+
+static int restart(struct health *h, struct uplink *u)
+{
+	char *address = strdup(u->address);
+	bool expected = u->expected;
+	uplink_stop(u);
+	int r = address ? uplink_start(h, address) : -ENOMEM;
+	for (u = h->uplinks; u && address; u = u->next)
+		if (!strcmp(u->address, address))
+			u->expected = expected;
+	free(address);
+	return r;
+}
+
+int uplinks_restart(struct health *h)
+{
+	struct uplink *old = h->uplinks;
+	int r = 0;
+	h->uplinks = NULL;
+	while (old) {
+		struct uplink *u = old;
+		old = u->next;
+		int e = restart(h, u);
+		r = r ? r : e;
+	}
+	return r;
+}
+
+int uplinks_are_up(const struct health *h, struct buf *why)
+{
+	for (const struct uplink *u = h->uplinks; u; u = u->next)
+		if (u->expected && !u->registered) {
+			buf_putf(why, "master %s is not reached: %s", u->address, u->why);
+			return -EAGAIN;
+		}
+	return 0;
+}
+
+int health_is_up(const struct health *h, struct buf *why)
+{
+	int r = supervise_is_up(h, why);
+	return r ? r : uplinks_are_up(h, why);
 }
 
 void uplinks_stop(struct health *h)

@@ -40,6 +40,7 @@ struct uplink {
 	struct peer *old[4];	/* replaced: they go when the master has taken us on the new one */
 	bool candidate_urgent, registered, closing, refused;
 	bool keeps_hosts; /* the master wants to know which host this is, and tells of all */
+	bool expected; /* it was registered when masters were set, or is new */
 	bool told; /* the master has answered the registration, on this connection */
 	struct heartbeat *beats;
 	struct step silence; /* the master's, as its beats and data are heard */
