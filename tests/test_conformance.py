@@ -217,7 +217,8 @@ def leases_on(hosts, i, at):
     return sorted((held["host"], held["mode"]) for held in hosts.ask(i, "lease.list", at=f"h{at}"))
 
 
-def test_d3_a_lease_ends_with_the_host_of_its_holder_and_others_are_told(hosts, counter):
+@pytest.mark.parametrize("how", ["killed", pytest.param("cut off", marks=pytest.mark.skipif(not SOAK, reason="it takes half a minute"))])
+def test_d3_a_lease_ends_with_the_host_of_its_holder_and_others_are_told(hosts, counter, how):
     with hosts.program(3) as holder, hosts.program(2) as other, hosts.program(1) as watcher:
         changes = watcher.ask("channel.subscribe", channel="leases", at="h4")
         assert changes.next()[0] == ANSWER
@@ -227,8 +228,8 @@ def test_d3_a_lease_ends_with_the_host_of_its_holder_and_others_are_told(hosts, 
         assert held.code == "held" and held.text.endswith("on h3")
         assert all(leases_on(hosts, i, 4) == [("h3", "exclusive")] for i in HOSTS)
         time.sleep(40 if SOAK else 1)  # nothing is on its way any more, or the way is hung up
-        hosts[3].kill()
-        kind, released = changes.next(30)
+        {"killed": hosts[3].kill, "cut off": lambda: hosts.network.cut(3)}[how]()
+        kind, released = changes.next(30 if how == "killed" else 90)
         assert kind == EVENT and released[5].split()[:4] == [b"released", b"exclusive", b"service", b"counter"]
         assert released[5].endswith(b" h3")
         assert leases_on(hosts, 2, 4) == []
