@@ -20,11 +20,11 @@ def build_module(source, to):
                     os.path.join(TREE, source)], check=True)
 
 
-def modules_of(directory):
-    """Where a daemon with its places there looks for modules of its user's."""
-    services = directory / "vigia/services"
+def modules_of(place, name="n1"):
+    """Where the daemon of this name with its places there looks for modules of its user's."""
+    services = place / name / "vigia/services"
     services.mkdir(parents=True)
-    for d in (directory, directory / "vigia"):
+    for d in (place / name, place / name / "vigia"):
         d.chmod(0o700)
     return services
 
@@ -37,7 +37,7 @@ def front_program(tmp_path_factory):
 def serve(request, daemon, tmp_path, name, source, program):
     """The service, the one way or the other, in or beside a daemon; what is to be ended is yielded with it."""
     if request.param == "module":
-        build_module(source, modules_of(tmp_path / "n1") / f"service-{name}.so")
+        build_module(source, modules_of(tmp_path) / f"service-{name}.so")
         yield daemon(CONF + f"services = {{all, {name}}}\n")
         return
     d = daemon(CONF)
@@ -110,7 +110,7 @@ def two(request, make_cluster, who_program):
     def start(options):
         c = make_cluster(2, monitors="default_monitors = false\n", options=options)
         if request.param == "module":
-            build_module("tests/third_party/who.c", modules_of(pathlib.Path(c[2].directory)) / "service-who.so")
+            build_module("tests/third_party/who.c", modules_of(pathlib.Path(c.directory), "h2") / "service-who.so")
             c[2].stop()
             with open(c[2].conf, "a") as f:
                 f.write("services = {all, who}\n")
@@ -164,7 +164,7 @@ def refused(tmp_path, conf):
 ])
 def test_a_module_that_is_none_is_refused_with_words(tmp_path, source, says):
     (tmp_path / "s.c").write_text(source)
-    build_module(str(tmp_path / "s.c"), modules_of(tmp_path / "n1") / "service-counter.so")
+    build_module(str(tmp_path / "s.c"), modules_of(tmp_path) / "service-counter.so")
     assert re.search(says, refused(tmp_path, "services = {counter}\n"))
 
 
@@ -183,7 +183,7 @@ def test_a_service_that_nobody_knows_is_an_error_of_the_configuration(tmp_path):
 @pytest.mark.parametrize("way", ["program", "module"])
 def test_an_answer_that_is_too_large_is_told(daemon, tmp_path, way):
     if way == "module":
-        build_module("tests/third_party/large.c", modules_of(tmp_path / "n1") / "service-large.so")
+        build_module("tests/third_party/large.c", modules_of(tmp_path) / "service-large.so")
         d = daemon(CONF + "services = {all, large}\n")
     else:
         d = daemon(CONF)
