@@ -2,10 +2,13 @@
 /* Plays nodes against a master: NODES connections, each a monitor of METRICS values, a period a second, CHANGING % of
  * them different each time. Prints the master's processor time per sample, over SECONDS after all have registered.
  *
- *   load HOST PORT MASTER_PID NODES METRICS CHANGING SECONDS
+ *   load HOST PORT MASTER_PID NODES METRICS CHANGING SECONDS [VAULT]
  *
  * All dial at once, as after a master's restart; how long until the last has registered, and how many the kernel's
  * listen queue turned away, is printed too. SECONDS 0: only that.
+ *
+ * VAULT: the master's directory `cluster`, whose authority signs a certificate for each node; all is over TLS then, each handshake a
+ * full one. The nodes take any certificate of the master's: what is measured is his side.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -18,19 +21,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 #include "base/buf.h"
 #include "base/config.h"
+#include "identity/key.h"
+#include "identity/signing.h"
+#include "identity/trust.h"
 #include "proto/describe.h"
 #include "proto/row.h"
 #include "proto/xml.h"
 
 struct player {
 	int fd;
+	SSL *ssl; /* NULL: plain */
 	uint64_t sequence;
 	struct value *before, *now;
 	char secret[64];
@@ -85,10 +95,88 @@ static long memory_of(int pid)
 	return kb;
 }
 
+static void die(const char *what, const struct buf *why)
+{
+	fprintf(stderr, "load: %s: %s\n", what, why->len ? why->data : strerror(errno));
+	exit(1);
+}
+
+/* --- plain or over TLS --- */
+
+static ssize_t put(struct player *p, const char *bytes, size_t n)
+{
+	if (!p->ssl)
+		return send(p->fd, bytes, n, MSG_NOSIGNAL);
+	int r = SSL_write(p->ssl, bytes, (int)n);
+	errno = r > 0 ? 0 : SSL_get_error(p->ssl, r) == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+	return r > 0 ? r : -1;
+}
+
+static ssize_t take(struct player *p, char *bytes, size_t n)
+{
+	return p->ssl ? SSL_read(p->ssl, bytes, (int)n) : recv(p->fd, bytes, n, MSG_DONTWAIT);
+}
+
+/* Is the handshake over? */
+static bool greet(struct player *p)
+{
+	int r = p->ssl ? SSL_do_handshake(p->ssl) : 1;
+	struct buf none = BUF_INIT;
+	if (r != 1 && SSL_get_error(p->ssl, r) != SSL_ERROR_WANT_READ && SSL_get_error(p->ssl, r) != SSL_ERROR_WANT_WRITE)
+		die("a handshake failed", &none);
+	return r == 1;
+}
+
+struct signer {
+	EVP_PKEY *key, *nodes_key;
+	X509 *certificate;
+	const char *cluster;
+	struct trust *trust;
+	SSL_CTX *context;
+};
+
+static void open_signer(struct signer *s, const char *directory)
+{
+	struct vault *v;
+	struct buf bundle = BUF_INIT, why = BUF_INIT;
+	if (vault_open(&v, directory, &why) || key_load(v, "authority.key", &s->key, &why) ||
+	    vault_read(v, "authority.pem", VAULT_OPEN, TRUST_BUNDLE_MAX, &bundle, &why) ||
+	    trust_new(&s->trust, bundle.data, bundle.len, NULL, 0, &why) || key_new(&s->nodes_key, &why))
+		die(directory, &why);
+	s->certificate = trust_authority(s->trust);
+	s->cluster = trust_cluster(s->trust);
+	s->context = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_alpn_protos(s->context, (const unsigned char *)"\4hmon", 5);
+	SSL_CTX_set_mode(s->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	buf_release(&bundle);
+	vault_close(v);
+}
+
+static SSL *secure(const struct signer *s, int fd, int i)
+{
+	char id[33];
+	X509 *x;
+	struct buf why = BUF_INIT;
+	snprintf(id, sizeof id, "%032x", 0x10000 + i);
+	X509_NAME *name = signing_name(id, CERTIFIED_NODE, s->cluster);
+	struct signing g = {.kind = SIGNING_HOST, .subject = name, .subject_key = s->nodes_key, .issuer = s->certificate, .key = s->key,
+	    .from_s = time(NULL) - 60, .until_s = time(NULL) + 3600};
+	if (signing_make(&g, &x, &why))
+		die("a certificate", &why);
+	SSL *ssl = SSL_new(s->context);
+	SSL_set_fd(ssl, fd);
+	SSL_use_certificate(ssl, x);
+	SSL_use_PrivateKey(ssl, s->nodes_key);
+	SSL_set_connect_state(ssl);
+	X509_free(x);
+	X509_NAME_free(name);
+	return ssl;
+}
+
 static void send_all(struct player *p, struct buf *b)
 {
 	for (size_t at = 0; at < b->len;) {
-		ssize_t n = send(p->fd, b->data + at, b->len - at, MSG_NOSIGNAL);
+		ssize_t n = put(p, b->data + at, b->len - at);
 		if (n < 0 && errno == EAGAIN) {
 			usleep(200);
 			continue;
@@ -142,15 +230,23 @@ static void introduce(struct player *p, int i)
 	buf_release(&b);
 }
 
-static void dial(struct player *p, int i, const struct sockaddr_in *to)
+static void open_socket(struct player *p, int i)
 {
 	/* From many addresses of the loopback range: ports don't run out. */
 	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000100u + (unsigned)i / 1000)};
 	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	int on = 1;
 	setsockopt(p->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
-	if (bind(p->fd, (struct sockaddr *)&from, sizeof from) ||
-	    (connect(p->fd, (const struct sockaddr *)to, sizeof *to) && errno != EINPROGRESS)) {
+	if (bind(p->fd, (struct sockaddr *)&from, sizeof from)) {
+		fprintf(stderr, "load: node %d: %s\n", i, strerror(errno));
+		exit(1);
+	}
+}
+
+static void dial(struct player *p, int i, const struct sockaddr_in *to)
+{
+	int on = 1;
+	if ((connect(p->fd, (const struct sockaddr *)to, sizeof *to) && errno != EINPROGRESS)) {
 		fprintf(stderr, "load: connecting node %d: %s\n", i, strerror(errno));
 		exit(1);
 	}
@@ -184,7 +280,7 @@ static void drain(struct player *p)
 {
 	char bytes[65536];
 	ssize_t n;
-	while ((n = recv(p->fd, bytes, sizeof bytes - 1, MSG_DONTWAIT)) > 0) {
+	while ((n = take(p, bytes, sizeof bytes - 1)) > 0) {
 		bytes[n] = '\0';
 		if (!p->ready && strstr(bytes, "<end answer=\"2\"")) {
 			p->ready = true;
@@ -192,6 +288,10 @@ static void drain(struct player *p)
 		}
 		if (strstr(bytes, "<error"))
 			fprintf(stderr, "load: %s\n", strstr(bytes, "<error"));
+	}
+	if (!n || (n < 0 && p->ssl && SSL_get_error(p->ssl, (int)n) != SSL_ERROR_WANT_READ)) {
+		fprintf(stderr, "load: the master ended a connection\n");
+		exit(1);
 	}
 }
 
@@ -228,7 +328,7 @@ static uint64_t loopback_bytes(void)
 
 static void register_all(int64_t begun_ns)
 {
-	struct pollfd *polls = calloc((size_t)nodes_n, sizeof *polls);
+	struct pollfd *polls = calloc((unsigned)nodes_n, sizeof *polls);
 	for (int i = 0; i < nodes_n; i++)
 		polls[i] = (struct pollfd){.fd = players[i].fd, .events = POLLOUT};
 	while (ready_n < nodes_n) {
@@ -237,11 +337,10 @@ static void register_all(int64_t begun_ns)
 			struct player *p = &players[i];
 			if (!polls[i].revents || p->ready)
 				continue;
-			if (!p->introduced)
-				introduce(p, i);
-			else
+			if (p->introduced)
 				drain(p);
-			p->introduced = true;
+			else if ((p->introduced = greet(p)))
+				introduce(p, i);
 			polls[i].events = p->ready ? 0 : POLLIN;
 		}
 		if (now_ns(CLOCK_MONOTONIC) - begun_ns > 60000000000LL) {
@@ -270,8 +369,8 @@ static void play_second(int64_t begin_ns, struct buf *b, struct buf *text)
 
 int main(int argc, char **argv)
 {
-	if (argc != 8) {
-		fprintf(stderr, "usage: load HOST PORT MASTER_PID NODES METRICS CHANGING SECONDS\n");
+	if (argc != 8 && argc != 9) {
+		fprintf(stderr, "usage: load HOST PORT MASTER_PID NODES METRICS CHANGING SECONDS [VAULT]\n");
 		return 2;
 	}
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
@@ -284,9 +383,21 @@ int main(int argc, char **argv)
 	getrlimit(RLIMIT_NOFILE, &r);
 	r.rlim_cur = r.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &r);
+	signal(SIGPIPE, SIG_IGN);
 	boot = now_ns(CLOCK_REALTIME);
-	players = calloc((size_t)nodes_n, sizeof *players);
+	players = nodes_n > 0 ? calloc((size_t)nodes_n, sizeof *players) : NULL;
+	if (!players)
+		return 2;
 	make_config();
+	struct signer signer;
+	if (argc == 9)
+		open_signer(&signer, argv[8]);
+	for (int i = 0; i < nodes_n; i++) {
+		open_socket(&players[i], i);
+		players[i].ssl = argc == 9 ? secure(&signer, players[i].fd, i) : NULL;
+	}
+	long before_kb = memory_of(pid);
+	int64_t cpu_before = cpu_of(pid);
 	int64_t begun = now_ns(CLOCK_MONOTONIC);
 	long drops = listen_drops();
 	for (int i = 0; i < nodes_n; i++)
@@ -295,8 +406,8 @@ int main(int argc, char **argv)
 	drops = listen_drops() - drops;
 	double registered = (double)(now_ns(CLOCK_MONOTONIC) - begun) / 1e9;
 	if (!seconds) {
-		printf("{\"nodes\": %d, \"registered_s\": %.3f, \"listen_drops\": %ld, \"core_s\": %.3f}\n", nodes_n,
-		    registered, drops, (double)cpu_of(pid) / 1e9);
+		printf("{\"nodes\": %d, \"registered_s\": %.3f, \"listen_drops\": %ld, \"core_s\": %.3f, \"kib_each\": %.1f}\n", nodes_n,
+		    registered, drops, (double)(cpu_of(pid) - cpu_before) / 1e9, (double)(memory_of(pid) - before_kb) / nodes_n);
 		return 0;
 	}
 	struct buf b = BUF_INIT, text = BUF_INIT;

@@ -258,9 +258,13 @@ static void on_drained(void *owner)
 		asker_go_on(&p->asker);
 }
 
+static void on_opening_late(uv_timer_t *timer);
+
 static void on_secured(void *owner)
 {
 	struct peer *p = owner;
+	if (p->timer)
+		start_timer(p, on_opening_late, p->core->limits.opening_ns);
 	if (!secure_done(p) && !p->speech && speak(p, p->protocol == PROTOCOL_HMON ? &speech_xml : &speech_frames))
 		peer_close(p);
 }
@@ -284,6 +288,10 @@ static void on_opening_late(uv_timer_t *timer)
 {
 	struct peer *p = timer->data;
 	stop_timer(p);
+	if (stream_is_shaking(p->stream)) { /* many came at once: it is we who are late */
+		start_timer(p, on_opening_late, p->core->limits.opening_ns / 2);
+		return;
+	}
 	peer_refuse(p, "bad-stanza", "nothing understandable for %lld s",
 		    (long long)(p->core->limits.opening_ns / 1000000000));
 }

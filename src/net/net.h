@@ -61,6 +61,8 @@ int stream_new(struct stream **ret, struct net *net, int fd, const struct stream
 int stream_secure(struct stream *s, struct ssl_ctx_st *context, bool accepting, const char *alpn);
 /* For what OpenSSL can tell of it. NULL: it is plain, or a worker has it now. */
 const struct ssl_st *stream_ssl(const struct stream *s);
+/* A step of its handshake waits for our workers, or is done by one: what takes so long is not the other side. */
+bool stream_is_shaking(const struct stream *s);
 /* What TLS has to say of its end, for people, within `closed`; "" when nothing. */
 const char *stream_why(const struct stream *s);
 /* Where output is put; it leaves at the end of the turn. Valid until the next call of any stream function. */

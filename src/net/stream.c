@@ -377,6 +377,11 @@ const struct ssl_st *stream_ssl(const struct stream *s)
 	return s->tls && !tls_is_busy(s->tls) ? tls_ssl(s->tls) : NULL;
 }
 
+bool stream_is_shaking(const struct stream *s)
+{
+	return s->tls && tls_is_busy(s->tls);
+}
+
 const char *stream_why(const struct stream *s)
 {
 	return s->tls ? tls_why(s->tls) : "";
