@@ -44,8 +44,8 @@ def test_an_option_is_set_over_the_file_and_stays_set(daemon):
     assert option(d, "audit.files") == ("64", False)
     p = d.vigia("config", "unset", "audit.files", check=False)
     assert p.returncode == 1 and "audit.files is not set" in p.stderr
-    records = [(r["what"], r["result"], r["arguments"]) for r in operations(d, "audit", "--operation", "config.*")]
-    assert ("config.set", "done", 'option="audit.files" value="7"') in records
+    records = [(r["what"], r["result"], r["arguments"]) for r in operations(d, "audit", "--operation", "settings.*")]
+    assert ("settings.set", "done", 'option="audit.files" value="7"') in records
 
 
 def test_a_monitor_is_configured_and_begun_and_ended(daemon):
@@ -139,4 +139,4 @@ def test_only_the_daemons_own_user_sees_and_changes_it(daemon):
     d = daemon(f'listen = {{"127.0.0.1:{port}"}}\nmonitor host {{ period = 100ms }}\n')
     with pytest.raises(HmonError, match="only for the daemon's own user"):
         with Client(("127.0.0.1", port)).connect() as c:
-            c.ask("config", "get").all()
+            c.ask("settings", "get").all()

@@ -92,7 +92,7 @@ struct core {
 	/* Where the authority is: makes a token for a newcomer and calls ready, later: token NULL: there is none, for people why. */
 	void (*invite)(struct core *core, void (*ready)(void *owner, const char *token, const char *why), void *owner);
 	struct place *place;   /* this host's in its cluster; NULL: in none */
-	struct config_change *config; /* the service's that has this name; NULL: there is none */
+	struct settings_change *settings; /* the service's that has this name; NULL: there is none */
 	struct orders *orders; /* that users of other hosts have signed; NULL: none so far */
 	char realm[32];	       /* within which uids mean the same */
 	bool no_control;       /* other hosts may change nothing here */

@@ -33,7 +33,7 @@
 #include "os/notify.h"
 #include "os/paths.h"
 #include "services/cluster/membership.h"
-#include "services/config/service.h"
+#include "services/settings/service.h"
 #include "services/health/health.h"
 
 enum { LISTENERS_MAX = 17 };
@@ -425,12 +425,12 @@ static int load_checked(struct conf **ret, const struct settings *over, struct b
 static int reload(struct buf *told)
 {
 	struct conf *fresh;
-	if (config_is_busy(&d.core)) {
+	if (settings_are_busy(&d.core)) {
 		buf_puts(told, "another change of the configuration is under way");
 		return -EBUSY;
 	}
 	notify_reloading();
-	int r = load_checked(&fresh, &d.core.config->settings, told);
+	int r = load_checked(&fresh, &d.core.settings->settings, told);
 	if (r)
 		log_lines(LOG_ERR, buf_str(told));
 	else
@@ -455,7 +455,7 @@ static int query_reload(struct call *c)
 	return r ? -1 : CALL_DONE;
 }
 
-/* --- changes that are tried (services/config) --- */
+/* --- changes that are tried (services/settings) --- */
 
 static int try_conf(const struct settings *over, struct buf *told)
 {
@@ -494,7 +494,7 @@ static const struct conf *conf_in_force(void)
 	return d.conf;
 }
 
-static const struct config_daemon config_daemon = {try_conf, conf_is_up, keep_conf, undo_conf, conf_in_force};
+static const struct settings_daemon settings_daemon = {try_conf, conf_is_up, keep_conf, undo_conf, conf_in_force};
 
 /* --- signals and the rest of the loop's sources --- */
 
@@ -505,7 +505,7 @@ static void stop(void)
 	d.stopping = true;
 	notify_stopping();
 	log_event(LOG_NOTICE, "daemon", "ends");
-	config_stop(&d.core);
+	settings_stop(&d.core);
 	stop_listening();
 	view_stop(&d.core);
 	if (d.has_health)
@@ -767,7 +767,7 @@ static int serve(struct buf *why)
 	if (!r)
 		r = membership_start(&d.membership, &d.core, on_membership);
 	if (!r)
-		r = config_start(&d.core, &config_daemon, d.state, &d.settings);
+		r = settings_start(&d.core, &settings_daemon, d.state, &d.settings);
 	if (!r)
 		r = processes_start(&d.core, d.system);
 	if (!r)
@@ -804,7 +804,7 @@ static void release(void)
 	audit_free(d.core.audit);
 	view_release(&d.core);
 	joining_release(&d.core);
-	config_release(&d.core);
+	settings_forget(&d.core);
 	links_release(&d.core);
 	membership_release(&d.membership);
 	if (d.has_health)
@@ -840,7 +840,7 @@ static int read_settings(struct buf *why)
 	int r = paths_state(&state, why);
 	if (r)
 		return r;
-	r = config_read(state, &d.settings, why);
+	r = settings_load(state, &d.settings, why);
 	free(state);
 	return r;
 }

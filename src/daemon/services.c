@@ -15,7 +15,7 @@
 #include "os/paths.h"
 #include "services/audit/service.h"
 #include "services/cluster/membership.h"
-#include "services/config/service.h"
+#include "services/settings/service.h"
 #include "services/health/health.h"
 
 static const struct {
@@ -29,7 +29,7 @@ static const struct {
     {&registry_service, true},
     {&channel_service, true},
     {&audit_service, true},
-    {&config_service, true},
+    {&settings_service, true},
     {&health_service, false},
 };
 enum { ALL = sizeof all / sizeof *all };

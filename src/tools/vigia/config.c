@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `vigia config HOST set OPTION VALUE` is config.set at=HOST. */
+/* `vigia config HOST set OPTION VALUE` is settings.set at=HOST. */
 #include <string.h>
 
 #include "tools/vigia/operation.h"
@@ -27,7 +27,7 @@ static int run(struct vigia *v, const struct args *a)
 		complain("config: found \"%s\", expected [HOST] get, set, unset or reload", verb);
 		return USAGE;
 	}
-	snprintf(name, sizeof name, "config.%s", verb);
+	snprintf(name, sizeof name, "settings.%s", verb);
 	words[n++] = name;
 	while (from < a->n)
 		words[n++] = a->words[from++];
@@ -40,6 +40,6 @@ static int run(struct vigia *v, const struct args *a)
 const struct command config_command = {.name = "config",
     .words = "[HOST] [get|set|unset|reload] [ARGUMENT...]",
     .doc = "a host's configuration: shown, and changed while it runs",
-    .more = "  get [PATTERN], set OPTION VALUE, unset OPTION, reload: the operations config.get, .set, .unset and .reload. What is set stands over\n"
+    .more = "  get [PATTERN], set OPTION VALUE, unset OPTION, reload: the operations settings.get, .set, .unset and .reload. What is set stands over\n"
 	    "  the file. A change is undone when what it changed does not come up, or when this command ends before.\n",
     .words_max = -1, .completes = COMPLETE_NODES, .run = run};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "services/config/service.h"
+#include "services/settings/service.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +36,7 @@ static int read_file(const char *path, struct buf *to)
 	return r ? r : n < 0 ? -errno : 0;
 }
 
-int config_read(const char *state_directory, struct settings *ret, struct buf *why)
+int settings_load(const char *state_directory, struct settings *ret, struct buf *why)
 {
 	char path[4200];
 	int line = 1;
@@ -56,17 +56,17 @@ int config_read(const char *state_directory, struct settings *ret, struct buf *w
 
 /* --- a change --- */
 
-static void finish(struct config_change *s)
+static void finish(struct settings_change *s)
 {
 	uv_timer_stop(&s->timer);
 	settings_release(&s->tried);
 	buf_release(&s->told);
 	buf_release(&s->text);
-	s->state = CONFIG_IDLE;
+	s->state = SETTINGS_IDLE;
 	s->call = NULL;
 }
 
-static void undo(struct config_change *s, const char *why)
+static void undo(struct settings_change *s, const char *why)
 {
 	struct call *c = s->call;
 	s->daemon->undo();
@@ -78,10 +78,10 @@ static void undo(struct config_change *s, const char *why)
 	call_fail(c, "undone", "undone, the configuration of before is in force: %s", why);
 }
 
-static void keep(struct config_change *s)
+static void keep(struct settings_change *s)
 {
 	struct call *c = s->call;
-	struct msg *m = c && s->told.len ? call_answer(c, "config") : NULL;
+	struct msg *m = c && s->told.len ? call_answer(c, "settings") : NULL;
 	if (m)
 		msg_text(m, s->told.data, s->told.len);
 	s->daemon->keep();
@@ -98,13 +98,13 @@ static void keep(struct config_change *s)
 
 static void save(uv_work_t *work)
 {
-	struct config_change *s = work->data;
+	struct settings_change *s = work->data;
 	s->saved = s->text.failed ? -ENOMEM : file_replace(s->path, buf_str(&s->text));
 }
 
 static void on_saved(uv_work_t *work, int status)
 {
-	struct config_change *s = work->data;
+	struct settings_change *s = work->data;
 	char why[120];
 	int r = status ? status : s->saved;
 	snprintf(why, sizeof why, "the settings can't be kept: %s", strerror(-r));
@@ -122,14 +122,14 @@ static bool same(const struct settings *a, const struct settings *b)
 	return is;
 }
 
-static void has_come_up(struct config_change *s)
+static void has_come_up(struct settings_change *s)
 {
 	if (same(&s->tried, &s->settings)) {
 		keep(s);
 		return;
 	}
 	uv_timer_stop(&s->timer);
-	s->state = CONFIG_SAVING;
+	s->state = SETTINGS_SAVING;
 	settings_put(&s->tried, &s->text);
 	if (uv_queue_work(s->core->net.loop, &s->work, save, on_saved))
 		undo(s, "no memory to keep it");
@@ -137,7 +137,7 @@ static void has_come_up(struct config_change *s)
 
 static void look(uv_timer_t *timer)
 {
-	struct config_change *s = timer->data;
+	struct settings_change *s = timer->data;
 	struct buf why = BUF_INIT;
 	int r = s->daemon->is_up(&why);
 	if (!r)
@@ -147,15 +147,15 @@ static void look(uv_timer_t *timer)
 	buf_release(&why);
 }
 
-bool config_is_busy(const struct core *core)
+bool settings_are_busy(const struct core *core)
 {
-	return core->config && core->config->state != CONFIG_IDLE;
+	return core->settings && core->settings->state != SETTINGS_IDLE;
 }
 
 /* Takes `tried`. */
 static int begin(struct call *c, struct settings *tried, int64_t wait_ns)
 {
-	struct config_change *s = c->core->config;
+	struct settings_change *s = c->core->settings;
 	int r = s->daemon->take(tried, &s->told);
 	if (r) {
 		call_fail(c, "bad-argument", "nothing was changed: %s", s->told.len ? buf_str(&s->told) : strerror(-r));
@@ -166,7 +166,7 @@ static int begin(struct call *c, struct settings *tried, int64_t wait_ns)
 	s->tried = *tried;
 	s->call = c;
 	c->state = s;
-	s->state = CONFIG_COMING_UP;
+	s->state = SETTINGS_COMING_UP;
 	s->until_ms = uv_now(c->core->net.loop) + (uint64_t)(wait_ns / 1000000);
 	uv_timer_start(&s->timer, look, 1, LOOK_MS);
 	return CALL_LATER;
@@ -175,19 +175,19 @@ static int begin(struct call *c, struct settings *tried, int64_t wait_ns)
 /* He has gone, or does not want to wait: what has not come up by then is undone. */
 static void over(struct call *c)
 {
-	struct config_change *s = c->state;
+	struct settings_change *s = c->state;
 	if (!s)
 		return;
 	s->call = NULL;
-	if (s->state == CONFIG_COMING_UP)
+	if (s->state == SETTINGS_COMING_UP)
 		undo(s, "who asked for it is gone");
 }
 
 static int copy_to_try(struct call *c, struct settings *ret)
 {
-	if (config_is_busy(c->core))
+	if (settings_are_busy(c->core))
 		return call_fail(c, "held", "another change of the configuration is under way");
-	int r = settings_copy(&c->core->config->settings, ret);
+	int r = settings_copy(&c->core->settings->settings, ret);
 	return r ? call_fail_errno(c, r) : 0;
 }
 
@@ -205,11 +205,11 @@ static int check_value(struct call *c)
 	const union op_value *section = &c->args[2];
 	bool is_monitor = !strncmp(c->args[0].text, "monitor.", 8);
 	if (!strcmp(c->args[0].text, SECRET))
-		return call_fail(c, "bad-argument", "config.set: " SECRET " may have a password: it is set in the file alone");
+		return call_fail(c, "bad-argument", "settings.set: " SECRET " may have a password: it is set in the file alone");
 	if (*c->args[1].text && section->n)
-		return call_fail(c, "bad-argument", "config.set takes a value or a section, not both");
+		return call_fail(c, "bad-argument", "settings.set takes a value or a section, not both");
 	if (section->n && !is_monitor)
-		return call_fail(c, "bad-argument", "config.set: a section is a monitor's; %s takes a value", c->args[0].text);
+		return call_fail(c, "bad-argument", "settings.set: a section is a monitor's; %s takes a value", c->args[0].text);
 	return section->n && memchr(section->bytes, 0, section->n) ? call_fail_arg(c, 2, "text") : 0;
 }
 
@@ -254,20 +254,20 @@ static void put_option(void *data, const char *key, const char *value)
 		return;
 	msg_set(m, "option", key);
 	msg_set(m, "value", strcmp(key, SECRET) || !strchr(value, '@') ? value : "(with a password)");
-	msg_set_flag(m, "set", settings_get(&c->core->config->settings, key));
+	msg_set_flag(m, "set", settings_get(&c->core->settings->settings, key));
 	call_send(c, m);
 }
 
 static int run_get(struct call *c)
 {
-	conf_each(c->core->config->daemon->conf(), put_option, c);
+	conf_each(c->core->settings->daemon->conf(), put_option, c);
 	return CALL_DONE;
 }
 
 static const struct op_field option_fields[] = {
     {"option", OP_TEXT, "OPTION, SECTION.OPTION as in vigia.conf(5), or monitor.NAME"},
     {"value", OP_TEXT, "what is in force; of a monitor the inside of its section"},
-    {"set", OP_FLAG, "by config.set; else the file, or its default, says so"},
+    {"set", OP_FLAG, "by settings.set; else the file, or its default, says so"},
     {NULL},
 };
 
@@ -280,26 +280,26 @@ static const struct op_field told_fields[] = {
 #define WAIT {"wait", OP_DURATION, "how long what changes may take to come up, before it is undone", .fallback = WAIT_NS}
 
 static const struct op ops[] = {
-    {"config", "get", "the configuration in force", OP_TRUSTED, ROLE_CLIENT, .args = {{"option", OP_PATTERN, "options"}}, .run = run_get,
+    {"settings", "get", "the configuration in force", OP_TRUSTED, ROLE_CLIENT, .args = {{"option", OP_PATTERN, "options"}}, .run = run_get,
 	.fields = option_fields},
-    {"config", "set", "sets an option over the file; undone if what it changes does not come up", OP_CHANGES, ROLE_CLIENT,
+    {"settings", "set", "sets an option over the file; undone if what it changes does not come up", OP_CHANGES, ROLE_CLIENT,
 	.args = {OPTION, {"value", OP_TEXT, "as in the file; of a list its elements with commas between"},
 	    {"section", OP_BYTES, "in place of a value, for monitor.NAME: the inside of its section"}, WAIT},
 	.run = run_set, .over = over, .fields = told_fields},
-    {"config", "unset", "an option is as the file has it", OP_CHANGES, ROLE_CLIENT, .args = {OPTION, WAIT}, .run = run_unset,
+    {"settings", "unset", "an option is as the file has it", OP_CHANGES, ROLE_CLIENT, .args = {OPTION, WAIT}, .run = run_unset,
 	.over = over, .fields = told_fields},
-    {"config", "reload", "takes the file anew; undone if what it changes does not come up", OP_CHANGES, ROLE_CLIENT, .args = {WAIT},
+    {"settings", "reload", "takes the file anew; undone if what it changes does not come up", OP_CHANGES, ROLE_CLIENT, .args = {WAIT},
 	.run = run_reload, .over = over, .fields = told_fields},
     {NULL},
 };
 
-const struct service config_service = {.name = "config", .doc = "the configuration of this host's daemon", .ops = ops};
+const struct service settings_service = {.name = "settings", .doc = "the configuration of this host's daemon", .ops = ops};
 
 /* --- start and end --- */
 
-int config_start(struct core *core, const struct config_daemon *daemon, const char *state_directory, struct settings *take)
+int settings_start(struct core *core, const struct settings_daemon *daemon, const char *state_directory, struct settings *take)
 {
-	struct config_change *s = calloc(1, sizeof *s);
+	struct settings_change *s = calloc(1, sizeof *s);
 	if (!s || asprintf(&s->path, "%s/settings", state_directory) < 0) {
 		free(s);
 		return -ENOMEM;
@@ -310,29 +310,29 @@ int config_start(struct core *core, const struct config_daemon *daemon, const ch
 	*take = (struct settings){0};
 	uv_timer_init(core->net.loop, &s->timer);
 	s->timer.data = s->work.data = s;
-	core->config = s;
+	core->settings = s;
 	return 0;
 }
 
 /* What is being saved has come up: it is kept, or undone, before the loop ends. */
-void config_stop(struct core *core)
+void settings_stop(struct core *core)
 {
-	struct config_change *s = core->config;
+	struct settings_change *s = core->settings;
 	if (!s)
 		return;
-	if (s->state == CONFIG_COMING_UP)
+	if (s->state == SETTINGS_COMING_UP)
 		undo(s, "this daemon ends");
 	uv_close((uv_handle_t *)&s->timer, NULL);
 }
 
-void config_release(struct core *core)
+void settings_forget(struct core *core)
 {
-	struct config_change *s = core->config;
+	struct settings_change *s = core->settings;
 	if (!s)
 		return;
 	finish(s);
 	settings_release(&s->settings);
 	free(s->path);
 	free(s);
-	core->config = NULL;
+	core->settings = NULL;
 }

@@ -6,14 +6,14 @@
  * is in force again. Settings are on disk (`settings` in the state directory, conf/settings.h) only when the change has come
  * up: one that ends the daemon is undone by its start. One change at a time.
  */
-#ifndef VIGIA_SERVICES_CONFIG_SERVICE_H
-#define VIGIA_SERVICES_CONFIG_SERVICE_H
+#ifndef VIGIA_SERVICES_SETTINGS_SERVICE_H
+#define VIGIA_SERVICES_SETTINGS_SERVICE_H
 
 #include "conf/conf.h"
 #include "core/core.h"
 
 /* What the daemon can. */
-struct config_daemon {
+struct settings_daemon {
 	/* The file anew, and these settings over it: in force, and what was before is kept. 0, and `told` has what there is to know; or
 	 * negative, `told` says what is wrong, and all is as before. */
 	int (*take)(const struct settings *over, struct buf *told);
@@ -25,13 +25,13 @@ struct config_daemon {
 	const struct conf *(*conf)(void); /* in force */
 };
 
-struct config_change {
+struct settings_change {
 	struct core *core;
-	const struct config_daemon *daemon;
+	const struct settings_daemon *daemon;
 	char *path; /* of the settings */
 	struct settings settings; /* on disk and in force */
 	/* The change under way. */
-	enum { CONFIG_IDLE, CONFIG_COMING_UP, CONFIG_SAVING } state;
+	enum { SETTINGS_IDLE, SETTINGS_COMING_UP, SETTINGS_SAVING } state;
 	struct call *call; /* who waits for it; NULL: he has gone */
 	struct settings tried;
 	struct buf told, text; /* text: of the file */
@@ -41,16 +41,16 @@ struct config_change {
 	uv_work_t work;
 };
 
-extern const struct service config_service;
+extern const struct service settings_service;
 
 /* What `settings` of this directory says; -EINVAL: what and where. A file that is missing is an empty one. */
-int config_read(const char *state_directory, struct settings *ret, struct buf *why);
+int settings_load(const char *state_directory, struct settings *ret, struct buf *why);
 /* Takes the settings; daemon must outlive it. */
-int config_start(struct core *core, const struct config_daemon *daemon, const char *state_directory, struct settings *take);
+int settings_start(struct core *core, const struct settings_daemon *daemon, const char *state_directory, struct settings *take);
 /* A change under way is undone. */
-void config_stop(struct core *core);
-void config_release(struct core *core);
+void settings_stop(struct core *core);
+void settings_forget(struct core *core);
 /* A change is under way: none else may be. */
-bool config_is_busy(const struct core *core);
+bool settings_are_busy(const struct core *core);
 
 #endif
