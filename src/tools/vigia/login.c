@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,8 +194,10 @@ static void put_line(int fd, const struct buf *bytes)
 	struct buf line = BUF_INIT;
 	base64_put(&line, bytes->data, bytes->len);
 	buf_putc(&line, '\n');
+	void (*before)(int) = signal(SIGPIPE, SIG_IGN);
 	if (write(fd, line.data, line.len) < 0)
 		errno = 0; /* what reads it has ended, and says why */
+	signal(SIGPIPE, before);
 	buf_release(&line);
 }
 
