@@ -260,3 +260,33 @@ def test_nodes_may_be_trusted_to_name_their_users_but_never_root(cluster, user):
     k.say(3, "")
     p = user.vigia(k[2], "channel", "create", "more", "at=h3", check=False)
     assert p.returncode == 1 and "takes your own key" in p.stderr
+
+
+# --- operators ---
+
+def test_operators_run_a_daemon_from_other_hosts_and_start_nothing_there(cluster, user, other):
+    k = cluster
+    k.say(3, f'operators = {{"{UID}"}}\n')
+    user.vigia(k[1], "login")
+    other.vigia(k[1], "login")
+    user.vigia(k[2], "config", "h3", "set", "audit.files", "9")
+    assert {o["option"]: o["value"] for o in operations(k[3], "config", "get")}["audit.files"] == "9"
+    assert "audit.files" in user.vigia(k[2], "config", "h3", "get", "audit.*").stdout
+    user.vigia(k[2], "master", "reload", "at=h3")
+    for who, words, at in [(user, ["process", "start", "true"], "h3"), (other, ["settings", "set", "audit.files", "8"], "h3"),
+                           (user, ["settings", "set", "audit.files", "8"], "h2"), (user, ["cluster", "leave"], "h3")]:
+        p = who.vigia(k[1], *words, f"at={at}", check=False)
+        assert p.returncode == 1 and "only for the daemon's own user and root" in p.stderr, (words, p.stderr)
+    r = [r for r in operations(k[3], "audit", "--operation", "settings.set") if r["result"] == "done"]
+    assert [(r["uid"], r["how"]) for r in r] == [(UID, "signature")]
+    user.vigia(k[3], "config", "unset", "audit.files")  # here, too
+    user.vigia(k[2], "host.remove", "h3", "at=h3")
+    wait_for(lambda: set(k.view(1)) == {"h1", "h2"}, 20, "its leaving")
+
+
+@pytest.mark.parametrize("who, says", [("nobody-of-that-name", "expected a user of /etc/passwd or a uid"), ("root", "not root"), ("0", "not root")])
+def test_who_is_no_operator_is_said(daemon, who, says):
+    d = daemon()
+    d.configure(f'listen = {{}}\nmonitor host {{ }}\noperators = {{"{who}"}}\n')
+    p = d.vigia("reload", check=False)
+    assert p.returncode == 1 and says in p.stderr

@@ -18,7 +18,7 @@
 #include "base/buf.h"
 #include "conf/settings.h"
 
-enum { CONF_FILE_MAX = 1 << 20, CONF_MONITORS_MAX = 256, CONF_NAME_MAX = 63, CONF_REALM_MAX = 32 };
+enum { CONF_FILE_MAX = 1 << 20, CONF_MONITORS_MAX = 256, CONF_NAME_MAX = 63, CONF_REALM_MAX = 32, CONF_OPERATORS_MAX = 64 };
 
 struct conf_address {
 	char *host; /* without the brackets of [::1]:7660 */
@@ -74,6 +74,7 @@ struct conf {
 	bool control;
 	int trust_nodes; /* as CONF_TRUST's words are in order: read, control */
 	char *realm;
+	struct conf_words operators; /* names or uids: whether they are there, the daemon looks */
 	bool default_monitors; /* whether those not named below were added */
 
 	char *platform;	   /* its name; which there are the daemon knows */

@@ -61,6 +61,9 @@ const struct conf_option conf_options[] = {
 	{CONF_TOP, "trust_nodes", CONF_TRUST, "read", 0, 0, AT(trust_nodes),
 	    "What it takes that the daemon of another host of the cluster says which user asks: read, what all may read; or control, also to "
 	    "change what is that user's, without his own key (`vigia login`): then who has taken over one host is every user here but root."},
+	{CONF_TOP, "operators", CONF_USERS, NULL, 0, 0, AT(operators),
+	    "Users who may run this daemon beside root and its own user: its configuration, its monitors, taking hosts out of the cluster; here, "
+	    "and with their own key (`vigia login`) from other hosts. Names in /etc/passwd, or uids; not root. They start no programs as the daemon's user."},
 	{CONF_TOP, "realm", CONF_REALM, "cluster", 0, 0, AT(realm),
 	    "Within which uids mean the same persons. A user's key (`vigia login`) has the realm of the authority's host; on hosts of another "
 	    "realm he only reads."},
@@ -447,6 +450,16 @@ static int set_services(const struct conf_option *o, void *field, const char *te
 	return -EINVAL;
 }
 
+static int set_users(const struct conf_option *o, void *field, const char *text, struct buf *why)
+{
+	struct conf_words *w = field;
+
+	if (is_token(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") && !has_word(w, text) && w->n < CONF_OPERATORS_MAX)
+		return add_word(w, text);
+	buf_putf(why, "the name of a user, or a uid, each once, at most %d", CONF_OPERATORS_MAX);
+	return -EINVAL;
+}
+
 static int set_platform(const struct conf_option *o, void *field, const char *text, struct buf *why)
 {
 	if (is_token(text, "abcdefghijklmnopqrstuvwxyz0123456789-"))
@@ -632,6 +645,7 @@ static const struct {
     [CONF_LISTEN] = {"list of addresses", set_listen, print_addresses, "\"", clear_addresses, place_address},
     [CONF_MASTERS] = {"list of addresses", set_masters, print_addresses, "\"", clear_addresses, place_address},
     [CONF_SERVICES] = {"list of names", set_services, print_words, "\"", clear_words, place_word},
+    [CONF_USERS] = {"list of users", set_users, print_words, "\"", clear_words, place_word},
     [CONF_PLATFORM] = {"direct or nats", set_platform, print_string, "\""},
     [CONF_REALM] = {"name", set_realm, print_string, "\""},
     [CONF_UNWRITABLE] = {"hold, refuse or go-on", set_unwritable, print_unwritable, "\""},

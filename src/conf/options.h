@@ -21,6 +21,7 @@ enum conf_type {
 	CONF_LISTEN,   /* struct conf_addresses, numeric */
 	CONF_MASTERS,  /* struct conf_addresses */
 	CONF_SERVICES, /* struct conf_words */
+	CONF_USERS,    /* the same: names or uids */
 	CONF_PLATFORM, /* char * */
 	CONF_SERVER,   /* char * */
 	CONF_TOKEN,    /* char * */

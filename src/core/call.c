@@ -232,6 +232,19 @@ bool call_trusted(const struct call *c)
 	return is_trusted(call_uid(c));
 }
 
+static bool is_operator(const struct core *core, uid_t uid)
+{
+	for (size_t i = 0; i < core->operators_n; i++)
+		if (core->operators[i] == uid)
+			return true;
+	return false;
+}
+
+bool call_operates(const struct call *c)
+{
+	return call_trusted(c) || ((c->op->flags & OP_OPERATES) && !call_is_strangers(c) && is_operator(c->core, call_uid(c)));
+}
+
 bool call_is_of(const struct call *c, uid_t uid)
 {
 	return !call_is_strangers(c) && call_uid(c) == uid;

@@ -72,6 +72,8 @@ bool call_is_strangers(const struct call *c);
 /* Somebody of this cluster: a user of this host, or one that another host's daemon vouches for. He may read what users may. */
 bool call_is_vouched(const struct call *c);
 bool call_trusted(const struct call *c);
+/* May it do what is for the daemon's own user, root, and where the operation says so for operators? */
+bool call_operates(const struct call *c);
 bool call_is_of(const struct call *c, uid_t uid);
 bool asker_has_call(const struct asker *a, int64_t id);
 /* What was sent has left: goes on with calls that have more. */

@@ -71,6 +71,8 @@ struct core_figures {
 	unsigned peers;
 };
 
+enum { CORE_OPERATORS_MAX = 64 };
+
 struct core {
 	struct net net;
 	struct host_id id;
@@ -95,6 +97,8 @@ struct core {
 	struct settings_change *settings; /* the service's that has this name; NULL: there is none */
 	struct orders *orders; /* that users of other hosts have signed; NULL: none so far */
 	char realm[32];	       /* within which uids mean the same */
+	uid_t operators[CORE_OPERATORS_MAX];
+	size_t operators_n;
 	bool no_control;       /* other hosts may change nothing here */
 	bool trusts_nodes;     /* they say which user asks, and may change what is his */
 	bool insecure_control; /* other hosts may change things: for tests, in a network that leads nowhere */

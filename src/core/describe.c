@@ -63,6 +63,8 @@ void op_describe(struct msg *m, const struct service *s, const struct op *op)
 	msg_set(m, "doc", op->doc);
 	msg_set_flag(m, "changes", op->flags & (OP_CHANGES | OP_ACTS));
 	msg_set_flag(m, "streams", op->flags & OP_STREAMS);
+	if (op->flags & OP_TRUSTED)
+		msg_set_flag(m, "trusted", true);
 	for (int i = 0; i < OP_ARGS_MAX && op->args[i].name; i++)
 		put_arg(msg_child(m, "argument"), &op->args[i]);
 	for (const struct op_field *f = op->fields; f && f->name; f++)

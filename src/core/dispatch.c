@@ -214,7 +214,7 @@ static int permitted(struct call *c)
 		    op->verb);
 	if (orders_take(c))
 		return -1;
-	if ((op->flags & (OP_CHANGES | OP_TRUSTED)) && !call_trusted(c))
+	if ((op->flags & (OP_CHANGES | OP_TRUSTED)) && !call_operates(c))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
 	if ((op->flags & OP_ACTS) && call_is_strangers(c))

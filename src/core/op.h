@@ -51,6 +51,7 @@ enum op_flags {
 	OP_PRIVATE = 8, /* not from other hosts */
 	OP_TRUSTED = 16, /* for those alone who may change things, though it reads */
 	OP_TRAFFIC = 32, /* of what acts: moves what programs send each other, and is recorded in samples */
+	OP_OPERATES = 64, /* of these: also for this host's operators */
 	OP_ACTS = 4,	/* changes what is the caller's own: the operation itself checks whose. Not from other hosts */
 };
 

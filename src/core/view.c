@@ -479,7 +479,7 @@ static const struct op ops[] = {
 	    {"deadline", OP_DURATION, "to have joined", .fallback = 30000000000}}, .run = joining_run, .over = steps_over,
 	.fields = steps_fields},
     {"host", "remove", "has hosts leave the cluster, and ends their daemons; one that is down is taken out of the view",
-	OP_CHANGES | OP_STREAMS, ROLE_CLIENT,
+	OP_OPERATES | OP_CHANGES | OP_STREAMS, ROLE_CLIENT,
 	.args = {{"host", OP_WORDS, "hosts, by name or id", .required = true},
 	    {"deadline", OP_DURATION, "to have left", .fallback = 30000000000},
 	    {"here", OP_FLAG, "just the view of who is asked, and himself"}}, .run = leaving_run, .over = steps_over,

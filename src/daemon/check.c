@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -198,4 +200,48 @@ int check_monitors(const struct conf *c, const char *file, struct helper *h, str
 			    m->program);
 	}
 	return errors->len > before ? -EINVAL : 0;
+}
+
+/* --- operators --- */
+
+/* Of /etc/passwd alone: who has to be asked for others may be slow, or gone. */
+static int uid_named(const char *name, uid_t *ret)
+{
+	int64_t number;
+	FILE *f = fopen("/etc/passwd", "re");
+	struct passwd *p = NULL;
+	int r = -ENOENT;
+	while (f && (p = fgetpwent(f)) && strcmp(p->pw_name, name))
+		;
+	if (p)
+		*ret = p->pw_uid, r = 0;
+	else if (!msg_parse_int(name, &number) && number >= 0 && number < UINT32_MAX)
+		*ret = (uid_t)number, r = 0;
+	if (f)
+		fclose(f);
+	return r;
+}
+
+int check_operators(const struct conf *c, const char *file, struct buf *errors)
+{
+	int r = 0;
+	for (size_t i = 0; i < c->operators.n; i++) {
+		const struct conf_word *w = &c->operators.v[i];
+		uid_t uid;
+		int known = uid_named(w->text, &uid);
+		if (known || !uid)
+			buf_putf(errors, "%s:%d: operators: found \"%s\", expected a user of /etc/passwd or a uid%s\n", file, w->line, w->text,
+			    known ? "" : ", and not root, who is one anyway here and nobody from other hosts");
+		r = known || !uid ? -EINVAL : r;
+	}
+	return r;
+}
+
+size_t operators_of(const struct conf *c, uid_t ret[CORE_OPERATORS_MAX])
+{
+	size_t n = 0;
+	for (size_t i = 0; i < c->operators.n && n < CORE_OPERATORS_MAX; i++)
+		if (!uid_named(c->operators.v[i].text, &ret[n]) && ret[n])
+			n++;
+	return n;
 }

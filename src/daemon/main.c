@@ -75,7 +75,7 @@ static int query_reload(struct call *c);
 static const struct op daemon_ops[] = {
     {"master", "cancel", "ends a query of this connection", OP_READS, ROLE_CLIENT | ROLE_MASTER,
 	.args = {{"of", OP_INTEGER, "the query's id", .required = true}}, .run = call_run_cancel},
-    {"master", "reload", "takes the configuration file anew", OP_CHANGES, ROLE_CLIENT, .run = query_reload},
+    {"master", "reload", "takes the configuration file anew", OP_OPERATES | OP_CHANGES, ROLE_CLIENT, .run = query_reload},
     {NULL},
 };
 static const struct service daemon_service = {.name = "daemon", .doc = "the daemon itself", .ops = daemon_ops};
@@ -364,6 +364,7 @@ static void take_rights(const struct conf *c)
 	d.core.no_control = !c->control;
 	d.core.trusts_nodes = c->trust_nodes;
 	snprintf(d.core.realm, sizeof d.core.realm, "%s", c->realm);
+	d.core.operators_n = operators_of(c, d.core.operators);
 }
 
 static void takes_restart(const char *what, struct buf *notes)
@@ -410,6 +411,8 @@ static int load_checked(struct conf **ret, const struct settings *over, struct b
 	if (r)
 		return r;
 	r = services_check(c, d.conf_file ? d.conf_file : "", errors);
+	if (!r)
+		r = check_operators(c, d.conf_file ? d.conf_file : "settings", errors);
 	if (!r)
 		r = conf_say(c, &d.said, errors);
 	if (r) {

@@ -280,15 +280,15 @@ static const struct op_field told_fields[] = {
 #define WAIT {"wait", OP_DURATION, "how long what changes may take to come up, before it is undone", .fallback = WAIT_NS}
 
 static const struct op ops[] = {
-    {"settings", "get", "the configuration in force", OP_TRUSTED, ROLE_CLIENT, .args = {{"option", OP_PATTERN, "options"}}, .run = run_get,
+    {"settings", "get", "the configuration in force", OP_OPERATES | OP_TRUSTED, ROLE_CLIENT, .args = {{"option", OP_PATTERN, "options"}}, .run = run_get,
 	.fields = option_fields},
-    {"settings", "set", "sets an option over the file; undone if what it changes does not come up", OP_CHANGES, ROLE_CLIENT,
+    {"settings", "set", "sets an option over the file; undone if what it changes does not come up", OP_OPERATES | OP_CHANGES, ROLE_CLIENT,
 	.args = {OPTION, {"value", OP_TEXT, "as in the file; of a list its elements with commas between"},
 	    {"section", OP_BYTES, "in place of a value, for monitor.NAME: the inside of its section"}, WAIT},
 	.run = run_set, .over = over, .fields = told_fields},
-    {"settings", "unset", "an option is as the file has it", OP_CHANGES, ROLE_CLIENT, .args = {OPTION, WAIT}, .run = run_unset,
+    {"settings", "unset", "an option is as the file has it", OP_OPERATES | OP_CHANGES, ROLE_CLIENT, .args = {OPTION, WAIT}, .run = run_unset,
 	.over = over, .fields = told_fields},
-    {"settings", "reload", "takes the file anew; undone if what it changes does not come up", OP_CHANGES, ROLE_CLIENT, .args = {WAIT},
+    {"settings", "reload", "takes the file anew; undone if what it changes does not come up", OP_OPERATES | OP_CHANGES, ROLE_CLIENT, .args = {WAIT},
 	.run = run_reload, .over = over, .fields = told_fields},
     {NULL},
 };
