@@ -42,6 +42,7 @@ struct membership {
 	bool stopping;
 	/* renew.c */
 	bool renews, papers_came;
+	bool is_due; /* it is time, or the authority's key is another: noticed */
 	int64_t renew_at_s; /* not before */
 	struct host_id asks; /* a master */
 	struct inquiry *renewal;

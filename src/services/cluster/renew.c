@@ -10,7 +10,7 @@
 #include "os/log.h"
 #include "services/cluster/membership.h"
 
-enum { ASK_MS = 10000, AGAIN_S = 60 };
+enum { ASK_MS = 10000, AGAIN_S = 60, HOSTS_A_SECOND = 200 /* that ask the authority after its key was replaced */ };
 
 /* --- the authority's side --- */
 
@@ -179,10 +179,31 @@ static bool is_due(struct membership *m, int64_t now_s)
 	return due;
 }
 
+static void count(void *data, const struct view_row *row)
+{
+	++*(unsigned *)data;
+}
+
+/* All hosts learn of a new key at once: each has a second of its own to ask in. */
+static int64_t own_second(const struct membership *m)
+{
+	unsigned hosts = 0, number = 0;
+	view_each(m->core, false, count, &hosts);
+	for (size_t i = 0; i < sizeof m->core->id.bytes; i++)
+		number = number * 31 + m->core->id.bytes[i];
+	return number % (hosts / HOSTS_A_SECOND + 1);
+}
+
 void renew_tick(struct membership *m)
 {
 	int64_t now_s = clock_wall_ns() / 1000000000;
-	if (m->place && !m->stopping && now_s >= m->renew_at_s && is_due(m, now_s))
+	if (!m->place || m->stopping || now_s < m->renew_at_s)
+		return;
+	bool due = is_due(m, now_s);
+	if (due && !m->is_due)
+		m->renew_at_s = now_s + own_second(m);
+	m->is_due = due;
+	if (due && now_s >= m->renew_at_s)
 		renew(m, NULL);
 }
 
