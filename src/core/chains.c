@@ -881,9 +881,15 @@ static void on_closed(uv_handle_t *h)
 	core->chains = NULL;
 }
 
+/* One after the other: the loop ends what was closed last first. */
+static void on_tick_closed(uv_handle_t *h)
+{
+	struct core *core = h->data;
+	uv_close((uv_handle_t *)&core->chains->idle, on_closed);
+}
+
 void chains_stop(struct core *core)
 {
 	on_idle(&core->chains->idle);
-	uv_close((uv_handle_t *)&core->chains->tick, NULL);
-	uv_close((uv_handle_t *)&core->chains->idle, on_closed);
+	uv_close((uv_handle_t *)&core->chains->tick, on_tick_closed);
 }
