@@ -182,17 +182,18 @@ static int signal_named(const char *name)
 	return 0;
 }
 
-/* All of its uids: one that has more than its caller's is not its caller's alone. */
+/* All of its uids, and nothing that it has kept of another: one that has more than its caller's is not its caller's alone. */
 static bool is_callers(const struct call *c, const struct process *p)
 {
-	return call_is_of(c, p->uid) && p->real_uid == p->uid && p->saved_uid == p->uid;
+	return call_is_of(c, p->uid) && p->real_uid == p->uid && p->saved_uid == p->uid && !p->guarded;
 }
 
 static int check_rights(struct call *c, const struct process *p)
 {
 	if (call_trusted(c) || is_callers(c, p))
 		return 0;
-	return call_fail(c, "not-permitted", "process %d belongs to uid %d", p->key.pid, (int)p->uid);
+	return call_fail(c, "not-permitted", call_is_of(c, p->uid) ? "process %d may have more rights than uid %u" : "process %d belongs to uid %u",
+	    p->key.pid, (unsigned)p->uid);
 }
 
 int processes_check_rights(struct call *c, int64_t pid)
