@@ -37,11 +37,13 @@ os.rename(os.path.expanduser("~/facts.new"), os.path.expanduser("~/facts"))
 @contextlib.contextmanager
 def as_user(uid):
     """Connections made in here are his."""
+    os.setegid(uid)
     os.seteuid(uid)
     try:
         yield
     finally:
         os.seteuid(0)
+        os.setegid(0)
 
 
 class Place:
@@ -145,8 +147,23 @@ class Place:
     def sleeper(self, uid, command=("sleep", "1000")):
         p = subprocess.Popen(["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *command])
         self.sleepers.append(p)
-        wait_for(lambda: os.stat(f"/proc/{p.pid}").st_uid == uid, 10, "it being his")
+        wait_for(lambda: os.stat(f"/proc/{p.pid}").st_uid == uid and Daemon.name_of(p.pid) == os.path.basename(command[0]), 10, "it")
         return p
+
+    def sleeper_with(self, uid, pid):
+        """Another process of his that has this number."""
+        for _ in range(1000):
+            with open("/proc/sys/kernel/ns_last_pid", "w") as f:
+                f.write(str(pid - 1))
+            p = self.sleeper(uid)
+            if p.pid == pid:
+                return pid
+            p.kill()
+        raise AssertionError(f"no other process got {pid}")
+
+    def has_room(self):
+        with contextlib.suppress(OSError, TypeError), Door(self) as d:
+            return d.start()[0] > 0
 
     def close(self):
         if self.daemon:
@@ -212,9 +229,9 @@ class Door:
 
     def start(self, entry="seven", uid=JANE, proof=None):
         """Its process id, or negative errno; and (errno, step) of what the status pipe says, or None."""
-        with open(os.devnull, "r+") as null, connection_of(uid) as own:
+        with open(os.devnull, "r+") as null, contextlib.nullcontext(proof) if proof else connection_of(uid) as own:
             status, theirs = os.pipe()
-            fds = [(proof or own).fileno(), theirs, null.fileno(), null.fileno(), null.fileno()]
+            fds = [own.fileno(), theirs, null.fileno(), null.fileno(), null.fileno()]
             self.send(START, fds, uid, entry=entry if isinstance(entry, bytes) else entry.encode())
             os.close(theirs)
             with os.fdopen(status, "rb") as pipe:
@@ -224,9 +241,32 @@ class Door:
         return answer[2], failure and (failure[0], STEPS[failure[1]])
 
     def signal(self, pidfd, number, uid=JANE, proof=None):
-        with connection_of(uid) as own:
-            self.send(SIGNAL, [(proof or own).fileno(), pidfd], uid, number)
+        with contextlib.nullcontext(proof) if proof else connection_of(uid) as own:
+            self.send(SIGNAL, [own.fileno(), pidfd], uid, number)
         return self.hear(SIGNALLED)[2]
+
+
+@contextlib.contextmanager
+def listener_of(place, uid):
+    """A socket that this user listens on, and its path."""
+    path = f"{place.top}/listener"
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+        os.chmod(path, 0o666)
+        with as_user(uid):
+            s.listen()
+        yield s, path
+
+
+@contextlib.contextmanager
+def planted(place):
+    """Another user's, where vigia-root should be."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.bind(place.door)
+        os.chmod(place.door, 0o666)
+        with as_user(JOE):
+            s.listen()
+        yield s
 
 
 @contextlib.contextmanager

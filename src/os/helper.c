@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/root_wire.h"
 
-enum { READY_MS = 5000, END_MS = 4000 };
+enum { READY_MS = 5000, END_MS = 4000, SENT_MAX = ROOT_START_FDS /* at once */ };
 
 struct helper {
 	int fd;
@@ -225,7 +226,7 @@ pid_t helper_pid(const struct helper *h)
 
 int helper_send(const struct helper *h, const void *bytes, size_t size, const int fds[], size_t n)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(HELPER_FDS_MAX * sizeof *fds)] = {0};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(SENT_MAX * sizeof *fds)] = {0};
 	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = size};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 

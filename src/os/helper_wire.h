@@ -21,7 +21,7 @@
 
 #include "os/helper.h"
 
-enum { HELPER_FD = 3, HELPER_FDS_MAX = 5 };
+enum { HELPER_FD = 3, HELPER_FDS_MAX = 4 };
 
 enum {
 	HELPER_MSG_START = 1,

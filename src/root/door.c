@@ -9,8 +9,6 @@
 #include "root/root.h"
 #include "root/sys.h"
 
-enum { WAITING_MAX = 8 };
-
 int door_open(const char *path, gid_t group)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -23,7 +21,7 @@ int door_open(const char *path, gid_t group)
 	unlink(path);
 	mode_t mask = umask(0117);
 	bool ok = sys.bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && sys.chown(path, 0, group) == 0 &&
-	    sys.listen(fd, WAITING_MAX) == 0;
+	    sys.listen(fd, 8) == 0;
 	int error = errno;
 	umask(mask);
 	if (!ok)

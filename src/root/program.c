@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,18 +13,16 @@
 #include "root/root.h"
 #include "root/sys.h"
 
-enum { SETTING_MAX = 4096 + 8 };
-
 /* All that it gets, and nothing of ours: of whom it runs as. */
 static char **environment(const struct passwd *pw)
 {
-	static char settings[4][SETTING_MAX], path[] = "PATH=/usr/local/bin:/usr/bin:/bin";
+	static char settings[4][PATH_MAX + 16], path[] = "PATH=/usr/local/bin:/usr/bin:/bin";
 	static char *envp[] = {path, settings[0], settings[1], settings[2], settings[3], NULL};
 
-	snprintf(settings[0], SETTING_MAX, "HOME=%s", pw->pw_dir);
-	snprintf(settings[1], SETTING_MAX, "SHELL=%s", pw->pw_shell);
-	snprintf(settings[2], SETTING_MAX, "USER=%s", pw->pw_name);
-	snprintf(settings[3], SETTING_MAX, "LOGNAME=%s", pw->pw_name);
+	snprintf(settings[0], sizeof *settings, "HOME=%s", pw->pw_dir);
+	snprintf(settings[1], sizeof *settings, "SHELL=%s", pw->pw_shell);
+	snprintf(settings[2], sizeof *settings, "USER=%s", pw->pw_name);
+	snprintf(settings[3], sizeof *settings, "LOGNAME=%s", pw->pw_name);
 	return envp;
 }
 
@@ -41,7 +40,6 @@ static bool arrange(const int fds[3])
 /* NULL: errno. The last word is that there is no way back. */
 static const struct passwd *become(uid_t uid)
 {
-	errno = ENOENT;
 	const struct passwd *pw = sys.getpwuid(uid);
 
 	if (!pw || pw->pw_uid != uid || sys.initgroups(pw->pw_name, pw->pw_gid) < 0 ||
@@ -88,7 +86,7 @@ int program_start(const char *entries, const struct root_request *q, const int f
 
 	if (pid == 0) {
 		struct launch_failure f = {.at = run(entries, q, fds + ROOT_STDIO)};
-		f.error = errno;
+		f.error = errno ? errno : ENOENT; /* no such user */
 		_exit(write(fds[ROOT_STATUS], &f, sizeof f) < 0 ? 126 : 127);
 	}
 	return pid < 0 ? -errno : pid;

@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* SIGSYS: the last that has a name of its own. */
-enum { SIGNAL_LAST = 31 };
-
 static bool is_name(const char name[ROOT_NAME_MAX + 1])
 {
 	static const char none[ROOT_NAME_MAX + 1];
@@ -27,7 +24,7 @@ int request_read(const void *bytes, size_t n, size_t fds, struct root_request *r
 	if (!(starts && fds == ROOT_START_FDS) && !(signals && fds == ROOT_SIGNAL_FDS))
 		return -EPROTO;
 	*ret = q;
-	return (starts ? is_name(q.entry) : q.signal > 0 && q.signal <= SIGNAL_LAST) ? 0 : -EINVAL;
+	return (starts ? is_name(q.entry) : q.signal > 0 && q.signal < 32) ? 0 : -EINVAL;
 }
 
 bool request_may_be(uid_t uid, uid_t lowest)

@@ -23,12 +23,12 @@ struct message {
 	int fds[ROOT_START_FDS];
 };
 
-/* What can't be said at once is an error: a vigiad that does not listen is left. */
+/* -EPIPE also where it can't be said at once: a vigiad that does not listen is left. */
 static int answer(int fd, uint32_t kind, uint32_t id, int result)
 {
 	struct helper_answer a = {.kind = kind, .id = id, .result = result};
 
-	return sys.send(fd, &a, sizeof a, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	return sys.send(fd, &a, sizeof a, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -EPIPE : 0;
 }
 
 static void leave(struct pollfd *peer)
@@ -37,14 +37,12 @@ static void leave(struct pollfd *peer)
 	peer->fd = -1;
 }
 
-/* --- requests --------------------------------------------------------------------------------------------------- */
-
-/* With more descriptors than there is room for the kernel says MSG_CTRUNC. */
+/* With more descriptors than there is room for (CMSG_SPACE() may have room for one more) the kernel says MSG_CTRUNC. */
 static int receive(int fd, struct message *ret)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof ret->fds)];
 	struct iovec iov = {.iov_base = ret->bytes, .iov_len = sizeof ret->bytes};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN(sizeof ret->fds)};
 	ssize_t n = sys.recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	ret->fds_n = 0;
@@ -93,8 +91,6 @@ static void hear(const struct root *root, struct pollfd *peer)
 	if (r < 0 && r != -EAGAIN)
 		leave(peer);
 }
-
-/* --- the loop --------------------------------------------------------------------------------------------------- */
 
 static void admit(struct server *s)
 {
