@@ -144,10 +144,11 @@ class Place:
 
     # ------------------------------------------------------------------------------------------------ and the rest
 
-    def sleeper(self, uid, command=("sleep", "1000")):
+    def sleeper(self, uid, command=("sleep", "1000"), becomes=None):
         p = subprocess.Popen(["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *command])
         self.sleepers.append(p)
-        wait_for(lambda: os.stat(f"/proc/{p.pid}").st_uid == uid and Daemon.name_of(p.pid) == os.path.basename(command[0]), 10, "it")
+        wait_for(lambda: Daemon.name_of(p.pid) == os.path.basename(command[0]) and
+                 os.stat(f"/proc/{p.pid}").st_uid == (uid if becomes is None else becomes), 10, "it being his")
         return p
 
     def sleeper_with(self, uid, pid):
