@@ -93,14 +93,14 @@ class Place:
 
     # ------------------------------------------------------------------------------------------------ vigia-root
 
-    def start(self, user="vigia-test", lowest=1000, entries=None, env=None):
+    def start(self, user="vigia-test", lowest=1000, entries=None, env=None, pass_fds=()):
         """In a mount namespace where there are our users."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.door)
         script = 'mount --bind "$0/passwd" /etc/passwd && mount --bind "$0/group" /etc/group && exec "$0/libexec/vigia/vigia-root" "$@"'
         command = ["unshare", "--mount", "sh", "-c", script, self.top, user, str(lowest), self.door, entries or self.entries]
         with open(f"{self.top}/log", "a") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=env or os.environ)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, env=env or os.environ, pass_fds=pass_fds)
         wait_for(self.listens, 10, "vigia-root listening")
         return self
 
@@ -237,7 +237,7 @@ class Door:
             os.close(theirs)
             with os.fdopen(status, "rb") as pipe:
                 said = pipe.read()
-        answer = self.hear(STARTED)
+        answer = self.hear(STARTED) or (None, None, "closed")
         failure = struct.unpack("=iI", said) if said else None
         return answer[2], failure and (failure[0], STEPS[failure[1]])
 

@@ -28,7 +28,7 @@ static int answer(int fd, uint32_t kind, uint32_t id, int result)
 {
 	struct helper_answer a = {.kind = kind, .id = id, .result = result};
 
-	return sys.send(fd, &a, sizeof a, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -EPIPE : 0;
+	return sys.send(fd, &a, sizeof a, MSG_NOSIGNAL) < 0 ? -EPIPE : 0;
 }
 
 static void leave(struct pollfd *peer)
@@ -43,7 +43,7 @@ static int receive(int fd, struct message *ret)
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof ret->fds)];
 	struct iovec iov = {.iov_base = ret->bytes, .iov_len = sizeof ret->bytes};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN(sizeof ret->fds)};
-	ssize_t n = sys.recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = sys.recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
 
 	ret->fds_n = 0;
 	if (n < 0)
