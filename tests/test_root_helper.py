@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import glob
+import json
 import os
 import signal
 import socket
@@ -90,6 +91,25 @@ def test_without_vigia_root_it_is_said(place):
     with place.asking(JANE) as c, pytest.raises(HmonError) as e:
         c.ask("process", "run", entry="seven").all(20)
     assert e.value.code == "unavailable" and "there is no vigia-root" in e.value.text
+
+
+def test_both_are_in_the_audit_log_with_who_asked_and_input_only_as_its_size(place):
+    place.start()
+    d = place.daemon_as(ROOT)
+    sleeper = place.sleeper(JANE)
+    with place.asking(JANE) as c:
+        c.ask("process", "run", entry="seven", input="c2VjcmV0").all(20)
+        c.ask("process", "signal", pid=sleeper.pid).all(20)
+        ask_refused(c, "run", entry="seven", uid=JOE)
+
+    def recorded():
+        found = [(r["what"], r["uid"], r["result"], r["arguments"]) for r in json.loads(d.vigia("audit", "--json").stdout)
+                 if r["what"].startswith("process.")]
+        return len(found) == 4 and found
+
+    started, ended, signalled, refused = wait_for(recorded, 10, "four records")
+    assert started[:2] == ended[:2] == ("process.run", JANE) and "seven" in started[3] and "secret" not in str(started) + str(ended)
+    assert signalled[:3] == ("process.signal", JANE, "done") and refused[:3] == ("process.run", JANE, "refused")
 
 
 def test_a_signal_is_sent_as_who_asks(served):

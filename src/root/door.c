@@ -20,7 +20,7 @@ int door_open(const char *path, gid_t group)
 		return -errno;
 	unlink(path);
 	mode_t mask = umask(0117);
-	bool ok = sys.bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && sys.chown(path, 0, group) == 0 &&
+	bool ok = sys.bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && sys.lchown(path, 0, group) == 0 &&
 	    sys.listen(fd, 8) == 0;
 	int error = errno;
 	umask(mask);

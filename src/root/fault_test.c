@@ -89,9 +89,9 @@ static uid_t whom(void)
 	return is_root ? AS : getuid();
 }
 
-static int fault_chown(const char *name, uid_t uid, gid_t gid)
+static int fault_lchown(const char *name, uid_t uid, gid_t gid)
 {
-	return fails(INDEX(chown)) ? -1 : is_root ? real.chown(name, uid, gid) : 0;
+	return fails(INDEX(lchown)) ? -1 : is_root ? real.lchown(name, uid, gid) : 0;
 }
 
 static struct passwd *fault_getpwuid(uid_t uid)
@@ -133,7 +133,7 @@ static int fault_execveat(int dir, const char *name, char *const argv[], char *c
 	return real.execveat(dir, name, argv, envp, flags);
 }
 
-static const struct sys faulty = {fault_openat, fault_fstat, fault_fstatat, fault_socket, fault_bind, fault_chown, fault_listen,
+static const struct sys faulty = {fault_openat, fault_fstat, fault_fstatat, fault_socket, fault_bind, fault_lchown, fault_listen,
     fault_accept4, fault_getsockopt, fault_getpeername, fault_sigprocmask, fault_ppoll, fault_recvmsg, fault_send, fault_fork,
     fault_waitpid, fault_getpwuid, fault_initgroups, fault_setresgid, fault_setresuid, fault_prctl, fault_setsid, fault_dup2,
     fault_chdir, fault_close_range, fault_execveat, fault_pidfd_send_signal};

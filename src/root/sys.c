@@ -13,6 +13,6 @@ static int send_to(int fd, int signal)
 	return (int)syscall(SYS_pidfd_send_signal, fd, signal, NULL, 0);
 }
 
-struct sys sys = {openat, fstat, fstatat, socket, bind, chown, listen, accept4, getsockopt, getpeername, sigprocmask, ppoll,
+struct sys sys = {openat, fstat, fstatat, socket, bind, lchown, listen, accept4, getsockopt, getpeername, sigprocmask, ppoll,
     recvmsg, send, fork, waitpid, getpwuid, initgroups, setresgid, setresuid, prctl, setsid, dup2, chdir, close_range, execveat,
     send_to};

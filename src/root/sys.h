@@ -15,7 +15,7 @@ struct sys {
 	int (*fstatat)(int dir, const char *name, struct stat *st, int flags);
 	int (*socket)(int family, int type, int protocol);
 	int (*bind)(int fd, const struct sockaddr *address, socklen_t n);
-	int (*chown)(const char *path, uid_t uid, gid_t gid);
+	int (*lchown)(const char *path, uid_t uid, gid_t gid);
 	int (*listen)(int fd, int backlog);
 	int (*accept4)(int fd, struct sockaddr *address, socklen_t *n, int flags);
 	int (*getsockopt)(int fd, int level, int option, void *value, socklen_t *n);
