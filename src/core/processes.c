@@ -159,7 +159,7 @@ static void over_running(struct call *c)
 /* Who asks, as vigia-root can see for itself. False: he asks from elsewhere. */
 static bool find_caller(const struct call *c, struct system_for *ret)
 {
-	if (!c->peer || c->asker->foreign || call_is_strangers(c))
+	if (!c->peer || asker_is_stranger(c->asker))
 		return false;
 	*ret = (struct system_for){.uid = call_uid(c), .connection = stream_fd(c->peer->stream)};
 	return true;
