@@ -86,6 +86,25 @@ def test_more_input_than_a_pipe_holds_is_refused(served):
     os.unlink(f"{served.home('jane')}/pid")
 
 
+def test_one_user_leaves_room_for_another(place):
+    place.entry("idle", "#!/bin/sh\nexec sleep 1000\n")
+    place.start()
+    place.daemon_as(VIGIA)
+    pids = []
+    with contextlib.ExitStack() as stack:
+        try:
+            for i in range(8):
+                c = stack.enter_context(place.asking(JANE))
+                pids += [int(c.ask("process", "run", entry="idle").next(20).get("pid")) for _ in range(32)]
+            with place.asking(JANE) as c:
+                assert ask_refused(c, "run", entry="idle") == ask_refused(c, "signal", pid=pids[0]) == "too-many"
+            with place.asking(JOE) as c:
+                assert c.ask("process", "run", entry="seven").all(20)[-1].get("code") == "7"
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+
+
 def test_without_vigia_root_it_is_said(place):
     place.daemon_as(VIGIA)
     with place.asking(JANE) as c, pytest.raises(HmonError) as e:

@@ -37,6 +37,7 @@ struct system_run {
 	int status;		/* the pipe, until the launcher answers; then -1 */
 	bool told;		/* that it runs */
 	bool launchers;		/* whose launcher tells of its end */
+	uid_t uid;		/* for whom vigia-root does it */
 };
 
 /* --- one of them -------------------------------------------------------------------------------------------------- */
@@ -351,6 +352,19 @@ int runs_start(struct runs *r, const struct launch *l, const struct system_run_e
 
 /* --- through vigia-root ------------------------------------------------------------------------------------------- */
 
+/* One more of this user's. */
+static int run_new_for(struct runs *r, uid_t uid, const struct system_run_events *events, void *owner, struct system_run **ret)
+{
+	unsigned n = 0;
+
+	for (const struct system_run *run = r->first; run; run = run->next)
+		n += run->uid == uid;
+	int error = n >= SYSTEM_RUNS_OF_ONE_MAX ? -EDQUOT : run_new(r, events, owner, ret);
+	if (error == 0)
+		(*ret)->uid = uid;
+	return error;
+}
+
 static int connect_root(struct runs *r)
 {
 	struct helper *h;
@@ -381,13 +395,13 @@ int runs_start_entry(struct runs *r, const struct system_for *who, const char *e
 {
 	struct root_request q = {.kind = ROOT_MSG_START, .uid = who->uid};
 	size_t n = strlen(entry);
-	struct system_run *run;
+	struct system_run *run = NULL;
 
 	if (n == 0 || n > ROOT_NAME_MAX || strspn(entry, "abcdefghijklmnopqrstuvwxyz0123456789-") != n)
 		return -EINVAL;
 	int error = connect_root(r);
 	if (error == 0)
-		error = run_new(r, events, owner, &run);
+		error = run_new_for(r, who->uid, events, owner, &run);
 	if (error < 0)
 		return error;
 	memcpy(q.entry, entry, n);
@@ -410,11 +424,11 @@ int runs_signal_as(struct runs *r, const struct system_for *who, const struct pr
     const struct system_run_events *events, void *owner, struct system_run **ret)
 {
 	struct root_request q = {.kind = ROOT_MSG_SIGNAL, .uid = who->uid, .signal = signal};
-	struct system_run *run;
+	struct system_run *run = NULL;
 	int error = connect_root(r);
 
 	if (error == 0)
-		error = run_new(r, events, owner, &run);
+		error = run_new_for(r, who->uid, events, owner, &run);
 	if (error < 0)
 		return error;
 	q.id = run->id;

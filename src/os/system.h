@@ -18,7 +18,7 @@ struct system_walk;
 struct system_watch;
 struct system_run;
 
-enum { SYSTEM_WALKS_MAX = 64, SYSTEM_WATCHES_MAX = 4096, SYSTEM_RUNS_MAX = 4096, SYSTEM_ENTRY_MAX = 31 };
+enum { SYSTEM_WALKS_MAX = 64, SYSTEM_WATCHES_MAX = 4096, SYSTEM_RUNS_MAX = 4096, SYSTEM_RUNS_OF_ONE_MAX = 256, SYSTEM_ENTRY_MAX = 31 };
 
 /* As a wait status: it ended, and nobody could see how. */
 enum { SYSTEM_END_UNKNOWN = -1 };
@@ -94,7 +94,8 @@ struct system_type {
 	    const struct system_run_events *events, void *owner, struct system_run **ret);
 	/* One of root's directory (vigia-root(8)), as this user. `entry`: [a-z0-9-]{1,31}, else -EINVAL; input: its stdin, copied;
 	 * the rest of its output goes nowhere. `started` and `ended` as above; -EACCES there: vigia-root does nothing for him.
-	 * -ENOENT, -ECONNREFUSED, -EACCES, -EPERM at once: there is no vigia-root for this daemon. */
+	 * -ENOENT, -ECONNREFUSED, -EACCES, -EPERM at once: there is no vigia-root for this daemon; -EDQUOT: SYSTEM_RUNS_OF_ONE_MAX run
+	 * for him already. */
 	int (*start_entry)(struct system *s, const struct system_for *who, const char *entry, int input,
 	    const struct system_run_events *events, void *owner, struct system_run **ret);
 	/* As signal(), but as this user: `started` tells what came of it, without a process, and is the last of it. */
