@@ -202,18 +202,11 @@ int processes_check_rights(struct call *c, int64_t pid)
 	return find(c, pid, 0, &p) ? -1 : check_rights(c, &p);
 }
 
-static int too_many_at_once(struct call *c)
-{
-	return call_fail(c, "too-many", "vigia-root does %d things for you already", SYSTEM_RUNS_OF_ONE_MAX);
-}
-
 static int signal_failed(struct call *c, int error)
 {
 	int pid = (int)c->args[0].number;
 	if (error == -ESRCH)
 		return call_fail(c, "not-found", "process %d is gone", pid);
-	if (error == -EDQUOT)
-		return too_many_at_once(c);
 	if (error == -EPERM || error == -EACCES)
 		return call_fail(c, "not-permitted", "the daemon may not signal process %d", pid);
 	return call_fail_errno(c, error);
@@ -246,8 +239,9 @@ static int signal_as_caller(struct call *c, const struct process *p, int number,
 	static const struct system_run_events events = {.started = on_signalled};
 	struct system_for who;
 	struct running *r = find_caller(c, &who) ? running_new(c) : NULL;
-	int e = r ? type_of(c)->signal_as(system_of(c), &who, &p->key, number, &events, r, &r->run) : error;
-	return e ? signal_failed(c, e == -EDQUOT ? e : error) : CALL_LATER;
+	if (!r || type_of(c)->signal_as(system_of(c), &who, &p->key, number, &events, r, &r->run))
+		return signal_failed(c, error);
+	return CALL_LATER;
 }
 
 static int run_signal(struct call *c)
@@ -458,7 +452,7 @@ static int run_run(struct call *c)
 	if (e == -E2BIG)
 		return call_fail(c, "too-large", "process.run: more input than a pipe holds, %d bytes", PIPE_BYTES);
 	if (e == -EDQUOT)
-		return too_many_at_once(c);
+		return call_fail(c, "too-many", "%d programs run as uid %u already", SYSTEM_RUNS_OF_ONE_MAX, (unsigned)who.uid);
 	return e ? call_fail(c, "unavailable", "there is no vigia-root that would do it (see vigia-root(8)): %s", strerror(-e))
 		 : CALL_LATER;
 }

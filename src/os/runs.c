@@ -37,7 +37,7 @@ struct system_run {
 	int status;		/* the pipe, until the launcher answers; then -1 */
 	bool told;		/* that it runs */
 	bool launchers;		/* whose launcher tells of its end */
-	uid_t uid;		/* for whom vigia-root does it */
+	uid_t uid;		/* as whom vigia-root runs it */
 };
 
 /* --- one of them -------------------------------------------------------------------------------------------------- */
@@ -352,7 +352,7 @@ int runs_start(struct runs *r, const struct launch *l, const struct system_run_e
 
 /* --- through vigia-root ------------------------------------------------------------------------------------------- */
 
-/* One more of this user's. */
+/* One more program of this user's; signals are soon over. */
 static int run_new_for(struct runs *r, uid_t uid, const struct system_run_events *events, void *owner, struct system_run **ret)
 {
 	unsigned n = 0;
@@ -428,7 +428,7 @@ int runs_signal_as(struct runs *r, const struct system_for *who, const struct pr
 	int error = connect_root(r);
 
 	if (error == 0)
-		error = run_new_for(r, who->uid, events, owner, &run);
+		error = run_new(r, events, owner, &run);
 	if (error < 0)
 		return error;
 	q.id = run->id;
