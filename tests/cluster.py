@@ -52,14 +52,14 @@ class Daemon:
     """One vigiad with places of its own."""
     started = []  # of this test
 
-    def __init__(self, directory, conf="", name="n1", netns=None, prefix=PREFIX, options=()):
+    def __init__(self, directory, conf="", name="n1", netns=None, prefix=PREFIX, options=(), before=()):
         self.directory, self.name, self.netns, self.prefix = os.path.join(directory, name), name, netns, prefix
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
         self.conf = os.path.join(self.directory, "vigia.conf")
         self.log = os.path.join(self.directory, "log")
         self.socket = os.path.join(self.directory, "vigia/vigiad.sock")
         self.state = os.path.join(self.directory, "vigia")
-        self.options = options
+        self.options, self.before = options, before  # words behind the command, and before it
         self.process = None
         self.configure(conf)
 
@@ -76,7 +76,7 @@ class Daemon:
     def start(self, wait=True):
         if self not in Daemon.started:
             Daemon.started.append(self)
-        command = [f"{self.prefix}/sbin/vigiad", "--foreground", "--config", self.conf, *self.options]
+        command = [*self.before, f"{self.prefix}/sbin/vigiad", "--foreground", "--config", self.conf, *self.options]
         if self.netns:
             command = ["ip", "netns", "exec", self.netns, *command]
         with open(self.log, "a") as log:

@@ -631,6 +631,7 @@ void conf_free(struct conf *c)
 	free(c->name);
 	free(c->realm);
 	free(c->socket);
+	free(c->root_helper);
 	free(c->platform);
 	free(c->nats.server);
 	free(c->nats.cluster);

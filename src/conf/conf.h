@@ -68,6 +68,7 @@ struct conf {
 	char *name; /* of the node; the short host name by default */
 	struct conf_addresses listen;
 	char *socket; /* path; "on": in the runtime directory; "off": none */
+	char *root_helper; /* vigia-root's socket; path; "on": where its unit has it; "off": none */
 	bool insecure_network;
 	struct conf_words services; /* those chosen, or the one word "all"; which there are only the daemon knows */
 	bool sandbox;

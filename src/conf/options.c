@@ -37,6 +37,9 @@ const struct conf_option conf_options[] = {
 	    "May be empty: {}. Where nobody says it and the port is another daemon's, there is the socket alone."},
 	{CONF_TOP, "socket", CONF_SOCKET, "on", 0, 0, AT(socket),
 	    "The Unix socket for this machine's users: on (in the runtime directory), off, or a path."},
+	{CONF_TOP, "root_helper", CONF_SOCKET, "on", 0, 0, AT(root_helper),
+	    "Where vigia-root(8) is, which runs programs and sends signals as the user who asks: on (/run/vigia-root/socket), off, or a "
+	    "path. A change takes a restart."},
 	{CONF_TOP, "insecure_network", CONF_BOOL, "false", 0, 0, AT(insecure_network),
 	    "Allows listen and masters beyond this machine without a key (`vigia cluster init`, `vigia join`), and a nats-server in any case, "
 	    "in plain TCP: everyone who reaches the port can read, "

@@ -2,14 +2,16 @@
 #include "core/processes.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/leases.h"
 
-enum { AT_ONCE = 100 /* processes a turn: some 2 ms */ };
+enum { AT_ONCE = 100 /* processes a turn: some 2 ms */, PIPE_BYTES = 65536 };
 
 struct processes {
 	struct system *system;
@@ -127,6 +129,44 @@ static int run_info(struct call *c)
 	return CALL_DONE;
 }
 
+/* --- for another user than the daemon's --- */
+
+/* What the system does for a call: starts a program, or sends a signal. */
+struct running {
+	struct call *call;
+	struct system_run *run; /* NULL: it is over */
+	bool as_user;
+};
+
+static struct running *running_new(struct call *c)
+{
+	struct running *r = calloc(1, sizeof *r);
+	if (r)
+		r->call = c;
+	c->state = r;
+	return r;
+}
+
+/* A program goes on. */
+static void over_running(struct call *c)
+{
+	struct running *r = c->state;
+	if (r && r->run)
+		type_of(c)->forget(r->run);
+	free(r);
+}
+
+/* Who asks, as vigia-root can see for itself. False: he asks from elsewhere. */
+static bool find_caller(const struct call *c, struct system_for *ret)
+{
+	if (!c->peer || asker_is_stranger(c->asker))
+		return false;
+	*ret = (struct system_for){.uid = call_uid(c), .connection = stream_fd(c->peer->stream)};
+	return true;
+}
+
+/* --- signals --- */
+
 static const struct {
 	const char *name;
 	int number;
@@ -142,23 +182,34 @@ static int signal_named(const char *name)
 	return 0;
 }
 
-/* All of its uids: one that has more than its caller's is not its caller's alone. */
+/* All of its uids, and nothing that it has kept of another: one that has more than its caller's is not its caller's alone. */
 static bool is_callers(const struct call *c, const struct process *p)
 {
-	return call_is_of(c, p->uid) && p->real_uid == p->uid && p->saved_uid == p->uid;
+	return call_is_of(c, p->uid) && p->real_uid == p->uid && p->saved_uid == p->uid && !p->guarded;
 }
 
 static int check_rights(struct call *c, const struct process *p)
 {
 	if (call_trusted(c) || is_callers(c, p))
 		return 0;
-	return call_fail(c, "not-permitted", "process %d belongs to uid %d", p->key.pid, (int)p->uid);
+	return call_fail(c, "not-permitted", call_is_of(c, p->uid) ? "process %d may have more rights than uid %u" : "process %d belongs to uid %u",
+	    p->key.pid, (unsigned)p->uid);
 }
 
 int processes_check_rights(struct call *c, int64_t pid)
 {
 	struct process p;
 	return find(c, pid, 0, &p) ? -1 : check_rights(c, &p);
+}
+
+static int signal_failed(struct call *c, int error)
+{
+	int pid = (int)c->args[0].number;
+	if (error == -ESRCH)
+		return call_fail(c, "not-found", "process %d is gone", pid);
+	if (error == -EPERM || error == -EACCES)
+		return call_fail(c, "not-permitted", "the daemon may not signal process %d", pid);
+	return call_fail_errno(c, error);
 }
 
 static int check_leases(struct call *c, const struct process *p)
@@ -169,6 +220,28 @@ static int check_leases(struct call *c, const struct process *p)
 	int r = lease_allows(c, what, &why) ? 0 : call_fail(c, "held", "%s", buf_str(&why));
 	buf_release(&why);
 	return r;
+}
+
+static void on_signalled(void *owner, int error, const char *what, const struct process_key *process)
+{
+	struct running *r = owner;
+	struct call *c = r->call;
+	r->run = NULL;
+	if (error)
+		signal_failed(c, error);
+	else
+		call_end(c);
+}
+
+/* By way of vigia-root, who sends it as the caller. error: why the daemon could not. */
+static int signal_as_caller(struct call *c, const struct process *p, int number, int error)
+{
+	static const struct system_run_events events = {.started = on_signalled};
+	struct system_for who;
+	struct running *r = find_caller(c, &who) ? running_new(c) : NULL;
+	if (!r || type_of(c)->signal_as(system_of(c), &who, &p->key, number, &events, r, &r->run))
+		return signal_failed(c, error);
+	return CALL_LATER;
 }
 
 static int run_signal(struct call *c)
@@ -183,11 +256,9 @@ static int run_signal(struct call *c)
 	if (check_rights(c, &p) || check_leases(c, &p))
 		return -1;
 	int r = type_of(c)->signal(system_of(c), &p.key, number);
-	if (r == -ESRCH)
-		return call_fail(c, "not-found", "process %d is gone", p.key.pid);
 	if (r == -EPERM)
-		return call_fail(c, "not-permitted", "the daemon may not signal process %d", p.key.pid);
-	return r ? call_fail_errno(c, r) : CALL_DONE;
+		return signal_as_caller(c, &p, number, r);
+	return r ? signal_failed(c, r) : CALL_DONE;
 }
 
 /* --- the end of one --- */
@@ -252,18 +323,14 @@ static void over_watch(struct call *c)
 
 /* --- starting --- */
 
-struct running {
-	struct call *call;
-	struct system_run *run; /* NULL: it is over */
-};
-
 static void on_started(void *owner, int error, const char *what, const struct process_key *process)
 {
 	struct running *r = owner;
 	struct call *c = r->call;
 	if (error) {
+		const char *program = c->op->args[0].type == OP_WORDS ? c->args[0].words->text : c->args[0].text;
 		r->run = NULL;
-		call_fail(c, "failed", "%s: %s: %s", c->args[0].words->text, what, strerror(-error));
+		call_fail(c, r->as_user && error == -EACCES ? "not-permitted" : "failed", "%s: %s: %s", program, what, strerror(-error));
 		return;
 	}
 	struct msg *m = call_answer(c, "process");
@@ -325,11 +392,9 @@ static int start(struct call *c, struct running *r)
 
 static int run_start(struct call *c)
 {
-	struct running *r = calloc(1, sizeof *r);
+	struct running *r = running_new(c);
 	if (!r)
 		return call_fail(c, "failed", "no memory");
-	r->call = c;
-	c->state = r;
 	int e = start(c, r);
 	if (e == -EINVAL)
 		return call_fail_arg(c, 1, "an absolute path");
@@ -339,13 +404,57 @@ static int run_start(struct call *c)
 	return e ? call_fail(c, "unavailable", "programs can't be started just now: %s", strerror(-e)) : CALL_LATER;
 }
 
-/* The program goes on. */
-static void over_start(struct call *c)
+/* --- starting as another user --- */
+
+/* A pipe that has all of it already; nobody waits for its reader. */
+static int pipe_of(const uint8_t *bytes, size_t n, int *ret_read)
 {
-	struct running *r = c->state;
-	if (r && r->run)
-		type_of(c)->forget(r->run);
-	free(r);
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	bool all = !n || write(ends[1], bytes, n) == (ssize_t)n;
+	close(ends[1]);
+	if (!all)
+		close(ends[0]);
+	else
+		fcntl(ends[0], F_SETFL, 0); /* for whom it is may wait */
+	*ret_read = ends[0];
+	return all ? 0 : -E2BIG;
+}
+
+static int start_entry(struct call *c, const struct system_for *who)
+{
+	static const struct system_run_events events = {on_started, on_ended};
+	struct running *r = running_new(c);
+	int input = -1, e = r ? pipe_of(c->args[1].bytes, c->args[1].n, &input) : -ENOMEM;
+	if (e)
+		return e;
+	r->as_user = true;
+	e = type_of(c)->start_entry(system_of(c), who, c->args[0].text, input, &events, r, &r->run);
+	close(input);
+	return e;
+}
+
+static int run_run(struct call *c)
+{
+	struct system_for who;
+	if (!find_caller(c, &who))
+		return call_fail(c, "not-permitted", "process.run is only for users of this host, on its socket");
+	if (c->args[2].number >= 0 && c->args[2].number != who.uid && who.uid)
+		return call_fail(c, "not-permitted", "only root runs a program as another user");
+	if (c->args[2].number > UINT32_MAX)
+		return call_fail_arg(c, 2, "a uid");
+	if (c->args[2].number >= 0)
+		who.uid = (uid_t)c->args[2].number;
+	int e = start_entry(c, &who);
+	if (e == -EINVAL)
+		return call_fail_arg(c, 0, "up to %d of a-z, 0-9 and -", SYSTEM_ENTRY_MAX);
+	if (e == -E2BIG)
+		return call_fail(c, "too-large", "process.run: more input than a pipe holds, %d bytes", PIPE_BYTES);
+	if (e == -EDQUOT)
+		return call_fail(c, "too-many", "%d programs run as uid %u already", SYSTEM_RUNS_OF_ONE_MAX, (unsigned)who.uid);
+	return e ? call_fail(c, "unavailable", "there is no vigia-root that would do it (see vigia-root(8)): %s", strerror(-e))
+		 : CALL_LATER;
 }
 
 /* --- the host's processors --- */
@@ -393,13 +502,19 @@ static const struct op ops[] = {
 	.fields = process_fields},
     {"process", "signal", "sends a process a signal", OP_ACTS, ROLE_CLIENT,
 	.args = {PID, {"signal", OP_TEXT, "TERM, KILL, STOP, CONT, INT, HUP, QUIT, USR1 or USR2; else TERM"}, START},
-	.run = run_signal},
+	.run = run_signal, .over = over_running},
     {"process", "watch", "tells when a process has ended", OP_PRIVATE | OP_STREAMS, ROLE_CLIENT, .args = {PID, START},
 	.run = run_watch, .over = over_watch, .fields = process_fields},
     {"process", "start", "starts a program as the daemon's user, and tells when it ends; it goes on without whoever asked",
 	OP_CHANGES | OP_STREAMS, ROLE_CLIENT,
 	.args = {{"word", OP_WORDS, "the program, then its arguments", .required = true},
-	    {"directory", OP_TEXT, "where it works; else its home"}}, .run = run_start, .over = over_start,
+	    {"directory", OP_TEXT, "where it works; else its home"}}, .run = run_start, .over = over_running,
+	.fields = process_fields},
+    {"process", "run", "runs a program that root has put up for it as you, and tells when it ends; it goes on without whoever asked",
+	OP_ACTS | OP_STREAMS, ROLE_CLIENT,
+	.args = {{"entry", OP_TEXT, "which one, see vigia-root(8)", .required = true},
+	    {"input", OP_BYTES, "what it reads from its standard input"},
+	    {"uid", OP_INTEGER, "for root: as whom", .fallback = -1}}, .run = run_run, .over = over_running,
 	.fields = process_fields},
     {NULL},
 };

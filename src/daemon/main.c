@@ -386,6 +386,8 @@ static struct conf *take_conf(struct conf *fresh, struct buf *notes)
 		takes_restart("what changed in history { }", notes);
 	if (!same_words(&fresh->services, &d.conf->services))
 		takes_restart("what changed in services", notes);
+	if (strcmp(fresh->root_helper, d.conf->root_helper))
+		takes_restart("another root_helper", notes);
 	if (fresh->sandbox != d.conf->sandbox)
 		takes_restart("a change of sandbox", notes);
 	d.core.limits = limits_of(fresh);
@@ -618,6 +620,12 @@ static int find_programs(struct programs *p)
 	return 0;
 }
 
+static const char *root_helper(void)
+{
+	const char *said = d.conf->root_helper;
+	return !strcmp(said, "off") ? NULL : strcmp(said, "on") ? said : "/run/vigia-root/socket";
+}
+
 /* Both before the loop: nothing is forked once it runs. */
 static int open_helpers(struct buf *why)
 {
@@ -627,7 +635,7 @@ static int open_helpers(struct buf *why)
 		r = starter_open(&d.health.starter, p.helper, p.dirs, why);
 	if (r)
 		return r;
-	struct system_options o = {.launcher = p.launcher, .topology = p.topology, .remote = d.conf->add.ssh};
+	struct system_options o = {.launcher = p.launcher, .topology = p.topology, .remote = d.conf->add.ssh, .root = root_helper()};
 	return system_linux.open(&d.system, &o, why);
 }
 

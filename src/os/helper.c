@@ -9,16 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/root_wire.h"
 
-enum { READY_MS = 5000, END_MS = 4000 };
+enum { READY_MS = 5000, END_MS = 4000, SENT_MAX = ROOT_START_FDS /* at once */ };
 
 struct helper {
 	int fd;
-	pid_t pid;
+	pid_t pid; /* 0: it is not ours */
 };
 
 /* --- starting it ------------------------------------------------------------------------------------------------ */
@@ -139,6 +141,41 @@ int helper_open(const char *program, const char *const dirs[], size_t n, struct 
 	return 0;
 }
 
+/* --- or connecting to one --------------------------------------------------------------------------------------- */
+
+static int connect_to_root(int fd, const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct ucred who;
+	socklen_t n = sizeof who;
+
+	if (strlen(path) >= sizeof a.sun_path)
+		return -ENAMETOOLONG;
+	strcpy(a.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&a, sizeof a) < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0)
+		return -errno;
+	return who.uid == 0 ? 0 : -EPERM;
+}
+
+int helper_connect(const char *path, struct helper **ret_helper)
+{
+	struct helper *h = calloc(1, sizeof *h);
+	int fd = h ? socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+	int r = fd < 0 ? -errno : connect_to_root(fd, path);
+
+	if (r < 0) {
+		if (fd >= 0)
+			close(fd);
+		free(h);
+		return r;
+	}
+	h->fd = fd;
+	*ret_helper = h;
+	return 0;
+}
+
+/* --- its end ---------------------------------------------------------------------------------------------------- */
+
 /* It ends by itself once the socket is closed; the kill is for one that hangs. */
 static void await_end(pid_t pid)
 {
@@ -157,7 +194,8 @@ void helper_close(struct helper *h)
 	if (!h)
 		return;
 	close(h->fd);
-	await_end(h->pid);
+	if (h->pid)
+		await_end(h->pid);
 	free(h);
 }
 
@@ -166,8 +204,9 @@ int helper_lost(struct helper *h)
 	int status = 0;
 
 	close(h->fd);
-	kill(h->pid, SIGKILL);
-	while (waitpid(h->pid, &status, 0) < 0 && errno == EINTR)
+	if (h->pid)
+		kill(h->pid, SIGKILL);
+	while (h->pid && waitpid(h->pid, &status, 0) < 0 && errno == EINTR)
 		;
 	free(h);
 	return status;
@@ -187,7 +226,7 @@ pid_t helper_pid(const struct helper *h)
 
 int helper_send(const struct helper *h, const void *bytes, size_t size, const int fds[], size_t n)
 {
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(HELPER_FDS_MAX * sizeof *fds)] = {0};
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(SENT_MAX * sizeof *fds)] = {0};
 	struct iovec iov = {.iov_base = (void *)bytes, .iov_len = size};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
@@ -225,7 +264,8 @@ int helper_signal(struct helper *h, uint32_t id, int signal)
 int helper_read(struct helper *h, struct helper_notice *ret_notice)
 {
 	static const enum helper_notice_kind kinds[] = {[HELPER_MSG_READY] = HELPER_READY,
-	    [HELPER_MSG_STARTED] = HELPER_STARTED, [HELPER_MSG_ENDED] = HELPER_ENDED, [HELPER_MSG_LOST] = HELPER_LOST};
+	    [HELPER_MSG_STARTED] = HELPER_STARTED, [HELPER_MSG_ENDED] = HELPER_ENDED, [HELPER_MSG_LOST] = HELPER_LOST,
+	    [HELPER_MSG_SIGNALLED] = HELPER_SIGNALLED};
 	struct helper_answer a;
 	int r = receive(h->fd, &a);
 

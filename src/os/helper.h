@@ -20,6 +20,7 @@ enum helper_notice_kind {
 	HELPER_ENDED,	    /* result: its wait status */
 	HELPER_LOST,	    /* it died, and all programs with it: no word of them any more; result: wait status */
 	HELPER_READY,	    /* there is one again */
+	HELPER_SIGNALLED,   /* vigia-root's; result: 0 or negative errno */
 };
 
 struct helper_notice {
@@ -34,9 +35,12 @@ struct helper;
 /* Starts the program `helper` (a path), which finds entries in `dirs`, in that order. A directory that does not exist
  * is passed over; one that does not belong to root or the caller, or in which others may write, is an error. */
 int helper_open(const char *helper, const char *const dirs[], size_t n, struct helper **ret_helper, struct buf *why);
+/* Is connected to vigia-root at this path instead, which nobody here has started: its messages are os/root_wire.h's. -EPERM: who
+ * listens there is not root. helper_close() and helper_lost() end nothing then. */
+int helper_connect(const char *path, struct helper **ret_helper);
 /* Has every program end (TERM, after 2 s KILL) and waits for that, 4 s at most. */
 void helper_close(struct helper *h);
-/* Frees one of which helper_read() said that it is gone; the wait status of its keeper. */
+/* Frees one of which helper_read() said that it is gone; the wait status of its keeper, if it has one. */
 int helper_lost(struct helper *h);
 
 /* Readable: call helper_read() until it says 0. */

@@ -30,6 +30,7 @@ enum {
 	HELPER_MSG_STARTED = 4,
 	HELPER_MSG_ENDED = 5,
 	HELPER_MSG_LOST = 6,
+	HELPER_MSG_SIGNALLED = 10, /* os/root_wire.h */
 };
 
 struct helper_request {

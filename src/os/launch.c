@@ -109,7 +109,8 @@ int launch_failed(int status, const char **ret_what)
 {
 	static const char *const steps[LAUNCH_STEPS] = {
 	    [LAUNCH_PREPARE] = "can't be prepared", [LAUNCH_DIRECTORY] = "its directory can't be entered",
-	    [LAUNCH_PROGRAM] = "can't be executed"};
+	    [LAUNCH_PROGRAM] = "can't be executed",
+	    [LAUNCH_ENTRY] = "is no file of root's alone where vigia-root looks", [LAUNCH_USER] = "can't be run as that user"};
 	struct launch_failure f;
 	ssize_t n = read(status, &f, sizeof f);
 

@@ -33,6 +33,6 @@ struct launch_failure {
 	uint32_t at; /* enum launch_step */
 };
 
-enum launch_step { LAUNCH_PREPARE, LAUNCH_DIRECTORY, LAUNCH_PROGRAM, LAUNCH_STEPS };
+enum launch_step { LAUNCH_PREPARE, LAUNCH_DIRECTORY, LAUNCH_PROGRAM, LAUNCH_ENTRY, LAUNCH_USER, LAUNCH_STEPS };
 
 #endif

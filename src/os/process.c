@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -203,6 +204,14 @@ static int open_folder(int proc, int32_t pid)
 	return dir >= 0 ? dir : errno == ENOENT ? -ESRCH : -errno;
 }
 
+/* The kernel gives what is in its folder to root then. */
+static bool is_guarded(int dir, uid_t uid)
+{
+	struct stat st;
+
+	return fstatat(dir, "status", &st, 0) == 0 && st.st_uid != uid;
+}
+
 int process_read(int proc, int32_t pid, const struct process_units *u, struct process *ret)
 {
 	struct process p;
@@ -210,6 +219,8 @@ int process_read(int proc, int32_t pid, const struct process_units *u, struct pr
 
 	if (r == 0)
 		r = read_status(dir, &p);
+	if (r == 0)
+		p.guarded = is_guarded(dir, p.uid);
 	if (dir >= 0)
 		close(dir);
 	if (r == 0)

@@ -20,6 +20,7 @@ struct process {
 	struct process_key key;
 	int32_t parent;
 	uid_t uid, real_uid, saved_uid; /* uid: the effective one, as in ps(1) */
+	bool guarded;		/* not dumpable: it may know what its user may not */
 	char state;		/* R S D Z T t I ..., as in ps(1) */
 	bool kernel;		/* a thread of the kernel's */
 	int32_t threads;
@@ -47,7 +48,7 @@ int process_parse_status(const char *text, size_t n, struct process *ret);
 /* /proc/PID/cmdline: the command, and a program's name that is longer than the kernel keeps. */
 void process_take_command(const char *bytes, size_t n, struct process *p);
 
-/* Both of the first, of this process as it is now. `proc` is a descriptor of /proc. Nothing here waits for the process,
+/* Both of the first, of this process as it is now, and whether it is guarded. `proc` is a descriptor of /proc. Nothing here waits for the process,
  * whatever it hangs on. -ESRCH: there is none. */
 int process_read(int proc, int32_t pid, const struct process_units *u, struct process *ret);
 /* Whether `key` is still the process that it was; a zombie is. */

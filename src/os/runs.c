@@ -5,14 +5,19 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/helper_wire.h"
 #include "os/pidfd.h"
+#include "os/root_wire.h"
 
 struct runs {
 	int sources, proc;
-	struct helper *launcher; /* NULL: its keeper is gone */
+	const char *name;
+	char *path;		 /* vigia-root's; NULL: this is the launcher's */
+	struct helper *launcher; /* NULL: its keeper is gone, or vigia-root */
 	struct source talk;
 	bool ready;
 	char why[64]; /* it is not ready because */
@@ -32,6 +37,7 @@ struct system_run {
 	int status;		/* the pipe, until the launcher answers; then -1 */
 	bool told;		/* that it runs */
 	bool launchers;		/* whose launcher tells of its end */
+	uid_t uid;		/* as whom vigia-root runs it */
 };
 
 /* --- one of them -------------------------------------------------------------------------------------------------- */
@@ -171,9 +177,12 @@ static void on_ended(struct runs *r, int32_t pid, int status)
 
 static void outlive(struct system_run *run)
 {
+	const struct runs *r = run->runs;
+
 	run->launchers = false;
 	if (!run->key.pid)
-		tell_failed(run, -EPIPE, "can't be followed: vigia-launcher ended meanwhile");
+		tell_failed(run, -EPIPE, r->path ? "can't be followed: vigia-root ended meanwhile"
+						 : "can't be followed: vigia-launcher ended meanwhile");
 	else if ((run->told || look(run)) && run->told)
 		follow(run);
 }
@@ -193,6 +202,14 @@ static void on_lost(struct runs *r, const char *who, int status)
 	}
 }
 
+static void on_signalled(struct runs *r, uint32_t id, int result)
+{
+	struct system_run *run = find_id(r, id);
+
+	if (run)
+		tell_failed(run, result, "can't be signalled");
+}
+
 static void on_notice(struct runs *r, const struct helper_notice *n)
 {
 	if (n->kind == HELPER_STARTED)
@@ -200,7 +217,9 @@ static void on_notice(struct runs *r, const struct helper_notice *n)
 	else if (n->kind == HELPER_ENDED)
 		on_ended(r, (int32_t)n->id, n->result);
 	else if (n->kind == HELPER_LOST)
-		on_lost(r, "vigia-launcher", n->result);
+		on_lost(r, r->name, n->result);
+	else if (n->kind == HELPER_SIGNALLED)
+		on_signalled(r, n->id, n->result);
 	else
 		r->ready = true;
 }
@@ -218,32 +237,59 @@ static void on_talk(struct source *s)
 	source_close(r->sources, &r->talk);
 	int status = helper_lost(r->launcher);
 	r->launcher = NULL;
-	on_lost(r, "vigia-keeper", status);
+	on_lost(r, r->path ? r->name : "vigia-keeper", status);
 }
 
 /* --- all of them -------------------------------------------------------------------------------------------------- */
 
-int runs_open(struct runs **ret, const char *launcher, int sources, int proc, struct buf *why)
+/* The descriptor is the launcher's, a source has one of its own. */
+static int listen_to(struct runs *r, struct helper *launcher)
 {
-	struct runs *r = calloc(1, sizeof *r);
-	int error = r ? helper_open(launcher, NULL, 0, &r->launcher, why) : -ENOMEM;
+	int fd = fcntl(helper_fd(launcher), F_DUPFD_CLOEXEC, 0);
+	int error = fd < 0 ? -errno : source_add(r->sources, &r->talk, fd, on_talk);
 
-	if (error < 0) {
-		free(r);
-		return error;
-	}
-	r->sources = sources;
-	r->proc = proc;
-	r->ready = true;
-	r->talk.fd = -1;
-	/* The descriptor is the launcher's, a source has one of its own. */
-	int fd = fcntl(helper_fd(r->launcher), F_DUPFD_CLOEXEC, 0);
-	error = fd < 0 ? -errno : source_add(sources, &r->talk, fd, on_talk);
 	if (error < 0) {
 		if (fd >= 0)
 			close(fd);
-		runs_close(r);
+		helper_close(launcher);
 		return error;
+	}
+	r->launcher = launcher;
+	r->ready = true;
+	return 0;
+}
+
+static struct runs *runs_new(const char *name, int sources, int proc)
+{
+	struct runs *r = calloc(1, sizeof *r);
+
+	if (r)
+		*r = (struct runs){.name = name, .sources = sources, .proc = proc, .talk.fd = -1};
+	return r;
+}
+
+int runs_open(struct runs **ret, const char *launcher, int sources, int proc, struct buf *why)
+{
+	struct runs *r = runs_new("vigia-launcher", sources, proc);
+	struct helper *h;
+	int error = r ? helper_open(launcher, NULL, 0, &h, why) : -ENOMEM;
+
+	if (error == 0)
+		error = listen_to(r, h);
+	if (error < 0)
+		runs_close(r);
+	else
+		*ret = r;
+	return error;
+}
+
+int runs_open_root(struct runs **ret, const char *path, int sources, int proc)
+{
+	struct runs *r = runs_new("vigia-root", sources, proc);
+
+	if (!r || !(r->path = strdup(path))) {
+		runs_close(r);
+		return -ENOMEM;
 	}
 	*ret = r;
 	return 0;
@@ -257,6 +303,7 @@ void runs_close(struct runs *r)
 		run_free(r->first);
 	source_close(r->sources, &r->talk);
 	helper_close(r->launcher);
+	free(r->path);
 	free(r);
 }
 
@@ -271,24 +318,124 @@ static void link_run(struct runs *r, struct system_run *run)
 	r->n++;
 }
 
-int runs_start(struct runs *r, const struct launch *l, const struct system_run_events *events, void *owner,
-    struct system_run **ret)
+static int run_new(struct runs *r, const struct system_run_events *events, void *owner, struct system_run **ret)
 {
 	if (!r->ready || r->n >= SYSTEM_RUNS_MAX)
 		return r->launcher ? -EAGAIN : -EPIPE;
 	struct system_run *run = calloc(1, sizeof *run);
 	if (!run)
 		return -ENOMEM;
-	*run = (struct system_run){.source.fd = -1, .events = events, .owner = owner, .id = ++r->last_id};
-	int error = launch_start(r->launcher, run->id, l, &run->status);
-	if (error < 0) {
-		free(run);
-		return error;
-	}
+	*run = (struct system_run){.source.fd = -1, .events = events, .owner = owner, .id = ++r->last_id, .status = -1};
 	link_run(r, run);
 	*ret = run;
 	return 0;
 }
+
+/* What was asked for it is on its way, or could not be. */
+static int asked(struct system_run *run, int error, struct system_run **ret)
+{
+	if (error < 0)
+		run_free(run);
+	else
+		*ret = run;
+	return error;
+}
+
+int runs_start(struct runs *r, const struct launch *l, const struct system_run_events *events, void *owner,
+    struct system_run **ret)
+{
+	struct system_run *run;
+	int error = run_new(r, events, owner, &run);
+
+	return error < 0 ? error : asked(run, launch_start(r->launcher, run->id, l, &run->status), ret);
+}
+
+/* --- through vigia-root ------------------------------------------------------------------------------------------- */
+
+/* One more program of this user's; signals are soon over. */
+static int run_new_for(struct runs *r, uid_t uid, const struct system_run_events *events, void *owner, struct system_run **ret)
+{
+	unsigned n = 0;
+
+	for (const struct system_run *run = r->first; run; run = run->next)
+		n += run->uid == uid;
+	int error = n >= SYSTEM_RUNS_OF_ONE_MAX ? -EDQUOT : run_new(r, events, owner, ret);
+	if (error == 0)
+		(*ret)->uid = uid;
+	return error;
+}
+
+static int connect_root(struct runs *r)
+{
+	struct helper *h;
+	int error = r->launcher ? 0 : helper_connect(r->path, &h);
+
+	return error < 0 || r->launcher ? error : listen_to(r, h);
+}
+
+static int send_start(struct system_run *run, struct root_request *q, int connection, int input)
+{
+	int status[2], null = open("/dev/null", O_WRONLY | O_CLOEXEC), error = null < 0 ? -errno : 0;
+
+	if (error == 0 && pipe2(status, O_CLOEXEC | O_NONBLOCK) < 0)
+		error = -errno;
+	if (error == 0) {
+		const int fds[ROOT_START_FDS] = {connection, status[1], input, null, null};
+		error = helper_send(run->runs->launcher, q, sizeof *q, fds, ROOT_START_FDS);
+		close(status[1]);
+		run->status = status[0];
+	}
+	if (null >= 0)
+		close(null);
+	return error;
+}
+
+int runs_start_entry(struct runs *r, const struct system_for *who, const char *entry, int input,
+    const struct system_run_events *events, void *owner, struct system_run **ret)
+{
+	struct root_request q = {.kind = ROOT_MSG_START, .uid = who->uid};
+	size_t n = strlen(entry);
+	struct system_run *run = NULL;
+
+	if (n == 0 || n > ROOT_NAME_MAX || strspn(entry, "abcdefghijklmnopqrstuvwxyz0123456789-") != n)
+		return -EINVAL;
+	int error = connect_root(r);
+	if (error == 0)
+		error = run_new_for(r, who->uid, events, owner, &run);
+	if (error < 0)
+		return error;
+	memcpy(q.entry, entry, n);
+	q.id = run->id;
+	return asked(run, send_start(run, &q, who->connection, input), ret);
+}
+
+static int send_signal(struct system_run *run, struct root_request *q, int connection, const struct process_key *process)
+{
+	int pidfd, error = pidfd_of(run->runs->proc, process, &pidfd);
+
+	if (error < 0)
+		return error;
+	error = helper_send(run->runs->launcher, q, sizeof *q, (const int[]){connection, pidfd}, ROOT_SIGNAL_FDS);
+	close(pidfd);
+	return error;
+}
+
+int runs_signal_as(struct runs *r, const struct system_for *who, const struct process_key *process, int signal,
+    const struct system_run_events *events, void *owner, struct system_run **ret)
+{
+	struct root_request q = {.kind = ROOT_MSG_SIGNAL, .uid = who->uid, .signal = signal};
+	struct system_run *run = NULL;
+	int error = connect_root(r);
+
+	if (error == 0)
+		error = run_new(r, events, owner, &run);
+	if (error < 0)
+		return error;
+	q.id = run->id;
+	return asked(run, send_signal(run, &q, who->connection, process), ret);
+}
+
+/* --- their end, and trouble ----------------------------------------------------------------------------------------- */
 
 void runs_forget(struct system_run *run)
 {

@@ -18,7 +18,7 @@ struct system_walk;
 struct system_watch;
 struct system_run;
 
-enum { SYSTEM_WALKS_MAX = 64, SYSTEM_WATCHES_MAX = 4096, SYSTEM_RUNS_MAX = 4096 };
+enum { SYSTEM_WALKS_MAX = 64, SYSTEM_WATCHES_MAX = 4096, SYSTEM_RUNS_MAX = 4096, SYSTEM_RUNS_OF_ONE_MAX = 256, SYSTEM_ENTRY_MAX = 31 };
 
 /* As a wait status: it ended, and nobody could see how. */
 enum { SYSTEM_END_UNKNOWN = -1 };
@@ -26,6 +26,7 @@ enum { SYSTEM_END_UNKNOWN = -1 };
 struct system_options {
 	const char *launcher; /* path of vigia-launcher */
 	const char *topology; /* absolute path of vigia-topology; NULL: the topology stays unknown */
+	const char *root;     /* absolute path of vigia-root's socket; NULL: there is none */
 	const char *remote;   /* how to start on another host, os/remote.h; NULL: REMOTE_SSH */
 };
 
@@ -35,6 +36,12 @@ struct system_run_events {
 	void (*started)(void *owner, int error, const char *what, const struct process_key *process);
 	/* A wait status, or SYSTEM_END_UNKNOWN; the last of it. */
 	void (*ended)(void *owner, int status);
+};
+
+/* For whom something is done with his rights, and the connection on which he asked: the kernel says there who he is. */
+struct system_for {
+	uid_t uid;
+	int connection;
 };
 
 typedef void system_ended_fn(void *owner, const struct process_key *process);
@@ -84,6 +91,15 @@ struct system_type {
 	/* The same on another host. What runs here is what connects to it: this is what `started` tells of, its end is the
 	 * program's there or the connection's (of ssh: 255), and its descriptors are the program's there. */
 	int (*start_remote)(struct system *s, const char *host, const struct launch *l,
+	    const struct system_run_events *events, void *owner, struct system_run **ret);
+	/* One of root's directory (vigia-root(8)), as this user. `entry`: [a-z0-9-]{1,31}, else -EINVAL; input: its stdin, copied;
+	 * the rest of its output goes nowhere. `started` and `ended` as above; -EACCES there: vigia-root does nothing for him.
+	 * -ENOENT, -ECONNREFUSED, -EACCES, -EPERM at once: there is no vigia-root for this daemon; -EDQUOT: SYSTEM_RUNS_OF_ONE_MAX run
+	 * for him already. */
+	int (*start_entry)(struct system *s, const struct system_for *who, const char *entry, int input,
+	    const struct system_run_events *events, void *owner, struct system_run **ret);
+	/* As signal(), but as this user: `started` tells what came of it, without a process, and is the last of it. */
+	int (*signal_as)(struct system *s, const struct system_for *who, const struct process_key *process, int signal,
 	    const struct system_run_events *events, void *owner, struct system_run **ret);
 	/* The program goes on, and nothing is told of it any more. */
 	void (*forget)(struct system_run *r);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Linux: /proc, pidfds, and vigia-launcher. */
+/* Linux: /proc, pidfds, vigia-launcher and vigia-root. */
 #include "os/system.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ struct system {
 	int sources, proc;
 	unsigned walks;
 	struct watches watches;
-	struct runs *runs;
+	struct runs *runs, *root; /* NULL: no vigia-root */
 	struct users *users;
 	char *remote;
 	struct ask *ask; /* for the topology */
@@ -67,6 +67,7 @@ static void linux_close(struct system *s)
 		return;
 	ask_drop(s->ask);
 	users_free(s->users);
+	runs_close(s->root);
 	runs_close(s->runs);
 	watches_release(&s->watches);
 	if (s->proc >= 0)
@@ -96,6 +97,8 @@ static int open_parts(struct system *s, const struct system_options *o, struct b
 	int r = runs_open(&s->runs, o->launcher, s->sources, s->proc, why);
 	if (r < 0)
 		return r;
+	if (o->root && (r = runs_open_root(&s->root, o->root, s->sources, s->proc)) < 0)
+		return complain(why, o->root, r);
 	s->users = users_new(s->runs, s->sources, NULL);
 	s->remote = strdup(o->remote ? o->remote : REMOTE_SSH);
 	return s->users && s->remote ? 0 : complain(why, "can't start", -ENOMEM);
@@ -193,9 +196,21 @@ static int linux_start_remote(struct system *s, const char *host, const struct l
 	return r;
 }
 
+static int linux_start_entry(struct system *s, const struct system_for *who, const char *entry, int input,
+    const struct system_run_events *events, void *owner, struct system_run **ret)
+{
+	return !s->root ? -ENOENT : runs_start_entry(s->root, who, entry, input, events, owner, ret);
+}
+
+static int linux_signal_as(struct system *s, const struct system_for *who, const struct process_key *process, int signal,
+    const struct system_run_events *events, void *owner, struct system_run **ret)
+{
+	return !s->root ? -ENOENT : runs_signal_as(s->root, who, process, signal, events, owner, ret);
+}
+
 const struct system_type system_linux = {
     .name = "linux",
-    .doc = "this machine, by way of /proc, pidfds and vigia-launcher",
+    .doc = "this machine, by way of /proc, pidfds, vigia-launcher and vigia-root",
     .open = linux_open,
     .close = linux_close,
     .fd = linux_fd,
@@ -213,5 +228,7 @@ const struct system_type system_linux = {
     .unwatch = watches_remove,
     .start = linux_start,
     .start_remote = linux_start_remote,
+    .start_entry = linux_start_entry,
+    .signal_as = linux_signal_as,
     .forget = runs_forget,
 };

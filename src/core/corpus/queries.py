@@ -66,7 +66,10 @@ XML = {
         <lease query="take" mode="exclusive" process="101"/>
         <process query="signal" pid="101" signal="TERM"/>
         <process query="signal" pid="1" signal="STOP"/>
-        <process query="info" pid="999999"/>""",
+        <process query="info" pid="999999"/>
+        <process query="run" entry="true" input="AAEC"/>
+        <process query="run" entry="sleep" uid="0"/>
+        <process query="run" entry="../true" uid="1000"/>""",
     "leases": """
         <lease query="take" mode="share" service="channel"/>
         <lease query="take" mode="observe" process="100"/>

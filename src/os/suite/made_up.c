@@ -57,6 +57,7 @@ struct system_run {
 	const char *what; /* NULL: it was started */
 	int error, status;
 	bool told, ended;
+	bool is_signal; /* what came of it is all that there is to tell */
 	struct system_run *next;
 };
 
@@ -206,9 +207,11 @@ static int send_signal(struct system *s, const struct process_key *key, int sign
 	struct process *p = find_key(s, key);
 	if (!p)
 		return -ESRCH;
+	if (p->key.pid == 1)
+		return -EPERM;
 	if (signal == SIGSTOP || signal == SIGCONT)
 		p->state = signal == SIGSTOP ? 'T' : 'S';
-	else if (!is_ignored(signal) && !p->kernel && p->key.pid != 1)
+	else if (!is_ignored(signal) && !p->kernel)
 		end(s, key, signal);
 	return 0;
 }
@@ -425,6 +428,30 @@ static int start_remote(struct system *s, const char *host, const struct launch 
 	return remote_is_host(host) ? start_on(s, host, l, events, owner, ret) : -EINVAL;
 }
 
+/* Its vigia-root runs all programs that it knows, as the daemon's own user. */
+static int start_entry(struct system *s, const struct system_for *who, const char *entry, int input,
+    const struct system_run_events *events, void *owner, struct system_run **ret)
+{
+	const struct launch l = {.arguments = (const char *const[]){entry, NULL}};
+	size_t n = strspn(entry, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return entry[n] || n == 0 || n > SYSTEM_ENTRY_MAX ? -EINVAL : start_on(s, "", &l, events, owner, ret);
+}
+
+static int signal_as(struct system *s, const struct system_for *who, const struct process_key *process, int signal,
+    const struct system_run_events *events, void *owner, struct system_run **ret)
+{
+	struct system_run *run = new_run(s, events, owner);
+
+	if (!run)
+		return -ENOMEM;
+	run->is_signal = true;
+	run->error = send_signal(s, process, signal);
+	*ret = run;
+	wake(s);
+	return 0;
+}
+
 /* One thing of the first that has something to tell. */
 static bool tell_a_run(struct system *s)
 {
@@ -435,14 +462,14 @@ static bool tell_a_run(struct system *s)
 	if (!r)
 		return false;
 	const struct system_run was = *r;
-	if (was.error || was.told)
+	if (was.error || was.told || was.is_signal)
 		forget(r);
 	else
 		r->told = true;
 	if (was.told)
 		was.events->ended(was.owner, was.status);
 	else
-		was.events->started(was.owner, was.error, was.what, was.error ? NULL : &was.key);
+		was.events->started(was.owner, was.error, was.what, was.error || was.is_signal ? NULL : &was.key);
 	return true;
 }
 
@@ -571,5 +598,7 @@ const struct system_type system_made_up = {
     .unwatch = unwatch,
     .start = start,
     .start_remote = start_remote,
+    .start_entry = start_entry,
+    .signal_as = signal_as,
     .forget = forget,
 };
