@@ -118,8 +118,7 @@ def test_one_word_leaves_it_out(intruded, tmp_path):
 
 def test_that_it_is_left_out_is_said_in_the_log_and_in_status(daemon):
     d = daemon(ALONE + "sandbox = no\n")
-    p = d.vigia("status")
-    assert p.returncode == 0, "somebody has said so"
+    p = wait_for(lambda: (p := d.vigia("status", check=False)).returncode == 0 and p, 20, "all being well: somebody has said so")
     assert "not in force: all of it (the configuration says sandbox = no). See vigiad(8)" in p.stdout
     assert in_force(d) == "nothing"
     assert "sandbox: in force: nothing; not in force: all of it" in d.read_log()

@@ -237,7 +237,7 @@ static int calls_not_there(void)
 	    {"a new limit", REFUSED(setrlimit(RLIMIT_NOFILE, &more))},
 	    {"prctl", REFUSED(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))},
 	    {"a signal to all", REFUSED(kill(-1, 0))},
-	    {"a signal to a group", REFUSED(kill(-getpgrp(), 0))},
+	    {"a signal to a group", REFUSED(kill(-getpid(), 0))},
 	};
 	int r = 0;
 

@@ -10,7 +10,7 @@
 #include "os/log.h"
 #include "services/cluster/membership.h"
 
-enum { ASK_MS = 10000, AGAIN_S = 60, HOSTS_A_SECOND = 200 /* that ask the authority after its key was replaced */ };
+enum { ASK_MS = 10000, AGAIN_S = 15, HOSTS_A_SECOND = 200 /* that ask the authority after its key was replaced */ };
 
 /* --- the authority's side --- */
 
