@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates for those who are no hosts: what each role may, and that it may nothing else."""
+import json
 import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 
 import pytest
 
 from cluster import PREFIX, wait_for
-from test_cluster_keys import Keyed, refusals
+from hmon_peer import HmonError
+from test_audit import as_other
+from test_cluster_keys import Keyed, certificate, refusals
+from test_documents import blocks
 from test_frames import EVENT, HELLO, QUERY, frame_bytes
 from test_operations import PREFACE, operations
 
@@ -19,9 +24,9 @@ from test_operations import PREFACE, operations
 class Given(Keyed):
     """A cluster of two; the third party has the network of h2, a directory of its own, and nothing of Vigia's but the command."""
 
-    def __init__(self, tmp_path):
-        super().__init__(tmp_path, 2)
-        self.home = str(tmp_path)
+    def __init__(self, home):
+        super().__init__(home, 2)
+        self.home = home
         self.all_join()
 
     def directory(self, name):
@@ -49,16 +54,20 @@ class Given(Keyed):
     def ask(self, name, *words, at=1):
         return self.runs([f"{PREFIX}/bin/vigia", "--at", self.address(at), "--cert", self.directory(name), *words], env=self.env())
 
-    def audit(self, i=1):
-        return self[i].vigia("audit").stdout
+    def audit(self):
+        return self[1].vigia("audit").stdout
+
+    def told(self, what):
+        """A line of the audit log: a worker writes it."""
+        wait_for(lambda: re.search(what, self.audit()), 10, f"a record of {what}")
 
 
 @pytest.fixture
-def given(tmp_path):
-    made = []
-    made.append(Given(tmp_path))
-    yield made[0]
-    made[0].close()
+def given():
+    with tempfile.TemporaryDirectory(prefix="vigia-") as home:
+        g = Given(home)
+        yield g
+        g.close()
 
 
 def outcome(answer):
@@ -109,9 +118,8 @@ def test_each_role_does_what_it_may_and_is_refused_the_rest(given):
     for n, name in enumerate(("eye", "robot"), 1):
         got = {" ".join(row[0]): outcome(given.ask(name, *row[0])) for row in TABLE}
         assert got == {" ".join(row[0]): row[n] for row in TABLE}
-    audit = given.audit()
-    assert re.search(r'certificate .*cluster\.token .*refused.* certificate="?eye', audit), audit
-    assert re.search(r'certificate .*monitor\.stop .*done.* certificate="?robot', audit), audit
+    given.told(r'certificate .*cluster\.token .*refused.* certificate="eye"')
+    given.told(r'certificate .*monitor\.stop .*done.* certificate="robot"')
 
 
 # ------------------------------------------------------------------------------------------- by hand, in TLS
@@ -162,7 +170,7 @@ def test_a_monitor_delivers_what_is_its_own_and_nothing_else(given):
     said = Wire(given, probe).say(hello("monitor") + config("other")).hear()
     assert 'code="not-permitted"' in said and "is that of probe, not of other" in said, said
     assert not [m for m in operations(given[1], "monitor.list", "node=h1") if m["monitor"] == "other"]
-    assert re.search(r'connection\.open +refused +not-permitted +certificate="probe"', given.audit()), given.audit()
+    given.told(r'connection\.open +refused +not-permitted +certificate="probe"')
     for role in ("client", "node"):
         said = Wire(given, probe).say(hello(role)).hear()
         assert 'code="bad-role"' in said and "is not what your certificate says" in said, said
@@ -320,14 +328,78 @@ def test_what_is_not_given(given, words, says):
     assert not os.path.exists(f"{to}/client.key") and not operations(given[1], "cert", "--list")
 
 
-def test_only_the_authority_s_own_host_gives_them_and_only_to_who_runs_it(given):
+def test_only_who_runs_the_authority_s_host_gives_them(given):
     p = given[2].vigia("cert", "eye", "reader", "--to", given.directory("eye"), check=False)
     assert p.returncode == 1 and "the cluster's authority is not on this host" in p.stderr
-    if os.getuid():
-        pytest.skip("another user takes root")
-    os.chmod(given[1].directory, 0o755)
-    os.chmod(os.path.dirname(given[1].directory), 0o755)
-    words = ["cluster.certify", "eye", "operator", "x"]
-    p = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", f"{PREFIX}/bin/vigia", "--at", given[1].socket,
-                        *words], capture_output=True, text=True, timeout=20)
-    assert p.returncode and ("only for the daemon's own user and root" in p.stderr or "Permission denied" in p.stderr), p.stderr
+    p = given[2].vigia("cluster.certify", "at=h1", "eye", "operator", "x", check=False)
+    assert p.returncode == 1 and "only for the daemon's own user" in p.stderr, p.stderr
+    for at in (given.home, given[1].directory, os.path.dirname(given[1].socket)):
+        os.chmod(at, 0o711)
+    with as_other(), given[1].client() as c, pytest.raises(HmonError) as e:
+        c.ask("cluster", "certify", name="eye", role="operator", request="eA==").all(10)
+    assert e.value.code == "not-permitted"
+    assert not operations(given[1], "cert", "--list")
+
+
+def test_a_host_that_lets_nobody_control_it_lets_no_operator(given):
+    given.give("robot", "operator")
+    given[1].configure("monitor host { enabled = false }\ncontrol = no\n")
+    given[1].vigia("reload")
+    code, _, err = given.ask("robot", "master.reload")
+    assert code == 1 and "nothing is changed here from other hosts" in err, err
+    assert outcome(given.ask("robot", "host.list")) == "yes"
+
+
+# ------------------------------------------------------------------------------------------- others' programs
+
+def as_written(given, source):
+    return source.replace("ssh master vigia", f"VIGIA_SOCKET={given[1].socket} {PREFIX}/bin/vigia")
+
+
+def test_a_request_is_answered_and_others_programs_use_what_comes(given):
+    """The page's own lines."""
+    make, use = [b for b in blocks("hmon.md", "sh") if "eye.key" in b]
+    subprocess.run(["sh", "-e", "-c", as_written(given, make)], cwd=given.home, check=True, capture_output=True)
+    assert open(f"{given.home}/eye.pem").read().count("BEGIN CERTIFICATE") == 2
+    code, out, err = given.runs(["sh", "-c", use], cwd=given.home)
+    assert 'answer="1"' in out and 'name="h2"' in out, (out, err)
+    p = subprocess.run([f"{PREFIX}/bin/vigia", "cert", "eye", "reader"], env=given[1].env(), input="nothing\n", capture_output=True, text=True)
+    assert p.returncode == 2 and "no request" in p.stderr
+    subprocess.run(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-subj", "/CN=x", "-out", "rsa.csr"],
+                   cwd=given.home, check=True, capture_output=True)
+    with open(f"{given.home}/rsa.csr") as f:
+        p = subprocess.run([f"{PREFIX}/bin/vigia", "cert", "eye", "reader"], env=given[1].env(), stdin=f, capture_output=True, text=True)
+    assert p.returncode == 1 and "P-256" in p.stderr, p.stderr
+
+
+def test_the_page_s_monitor_with_a_certificate_works(given):
+    source = next(b for b in blocks("hmon.md", "python") if "load_cert_chain" in b)
+    given[1].vigia("cert", "load", "monitor", "--to", f"{given.home}/load")
+    p = given.start(["/usr/bin/python3", "-c", source], cwd=given.home)
+    try:
+        wait_for(lambda: given[1].vigia("get", "h1/load/load/1min", check=False).returncode == 0, 20, "its values")
+    finally:
+        p.kill()
+        p.communicate()
+
+
+def test_the_command_asks_hosts_of_its_cluster_alone(given, tmp_path):
+    eye = given.give("eye", "reader")
+    code, out, err = given.runs([f"{PREFIX}/bin/vigia", "--at", given.address(), "host.list", "--json"], env={**given.env(), "VIGIA_CERT": eye})
+    assert code == 0 and {h["name"] for h in json.loads(out)} == {"h1", "h2"}, err
+    code, _, err = given.runs([f"{PREFIX}/bin/vigia", "--at", given.address(), "host.list"], env=given.env())
+    assert code, "without one it gets nowhere"
+    key, pem = certificate(tmp_path, "planted")
+    server = given.start(["openssl", "s_server", "-accept", "7999", "-key", key, "-cert", pem, "-alpn", "hmon", "-tls1_3"])
+    try:
+        wait_for(lambda: given.network.inside(2, lambda: not socket.socket().connect_ex(("127.0.0.1", 7999))), 10, "it there")
+        code, _, err = given.runs([f"{PREFIX}/bin/vigia", "--at", "127.0.0.1:7999", "--cert", eye, "host.list"], env=given.env())
+    finally:
+        server.kill()
+        said = server.communicate()[0]
+    assert code == 3 and "who answers there is not believed" in err and "hmon version" not in said, (err, said)
+    os.chmod(f"{eye}/client.key", 0o644)
+    code, _, err = given.ask("eye", "host.list")
+    assert code == 3 and "client.key" in err, err
+    code, _, err = given.runs([f"{PREFIX}/bin/vigia", "--at", given.address(), "--cert", f"{given.home}/none", "host.list"], env=given.env())
+    assert code == 3 and f"{given.home}/none" in err, err
