@@ -271,7 +271,7 @@ def test_one_that_expires_in_mid_connection_is_out(given):
     w = Wire(given, given.directory("short")).say(hello("client") + '<node query="events" follow="yes" id="1"/>')
     w.hear(b"vigiad")
     w.hear()
-    wait_for(lambda: "its certificate is over" in given[1].read_log(), 10, "its line")
+    wait_for(lambda: "short's certificate is over" in given[1].read_log(), 10, "its line")
     assert outcome(given.ask("short", "host.list")) != "yes"
 
 

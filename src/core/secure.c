@@ -138,11 +138,19 @@ void secure_judge(struct core *core)
 	}
 }
 
+static void turn_away_late(struct peer *p)
+{
+	struct buf why = BUF_INIT;
+	buf_putf(&why, "%s's certificate is over", p->who.name);
+	turn_away(p, buf_str(&why));
+	buf_release(&why);
+}
+
 void secure_expire(struct core *core, int64_t now_s)
 {
 	for (struct peer *p = core->peers, *next; p; p = next) {
 		next = p->next;
 		if (is_third_party(p) && now_s >= p->who.until_s)
-			turn_away(p, "its certificate is over");
+			turn_away_late(p);
 	}
 }
