@@ -267,7 +267,7 @@ def test_who_is_too_late_or_early_does_not_get_in(given, begins, ends, says):
 
 
 def test_one_that_expires_in_mid_connection_is_out(given):
-    sign(given, "short", "reader", -60, 4)
+    sign(given, "short", "reader", -60, 8)
     w = Wire(given, given.directory("short")).say(hello("client") + '<node query="events" follow="yes" id="1"/>')
     w.hear(b"vigiad")
     w.hear()
@@ -296,6 +296,19 @@ def test_one_that_is_revoked_in_mid_connection_is_out(given, role, at):
     if kind == "client":
         code, _, err = given.ask("bad", "host.list", at=at)
         assert code == 3 and "revoked" in err, err
+
+
+def test_the_authority_s_next_key_is_believed_by_who_knows_the_one_before(given):
+    given.give("old", "reader")
+    given[2].vigia("cluster", "renew")
+    wait_for(lambda: "this host has a new certificate" in given[2].read_log(), 10, "its link with the authority")
+    before = operations(given[2], "cluster.status")[0]["cluster"]
+    given[1].vigia("cluster", "rotate")
+    wait_for(lambda: before not in {operations(given[i], "cluster.status")[0]["cluster"] for i in (1, 2)}, 30, "the new key everywhere")
+    given.give("new", "reader")
+    for name in ("old", "new"):
+        for at in (1, 2):
+            assert outcome(given.ask(name, "host.list", at=at)) == "yes"
 
 
 # ------------------------------------------------------------------------------------------- giving

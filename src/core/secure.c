@@ -86,8 +86,7 @@ const char *secure_name(const struct peer *p)
 static const struct named_op {
 	const char *noun, *verb;
 } operators[] = {
-    {"monitor", "start"}, {"monitor", "stop"}, {"monitor", "restart"}, {"monitor", "forget"}, {"node", "forget"}, {"master", "reload"},
-    {"config", "reload"}},
+    {"monitor", "start"}, {"monitor", "stop"}, {"monitor", "restart"}, {"monitor", "forget"}, {"node", "forget"}, {"master", "reload"}},
   nobody[] = {{"service", "get"}, {"cluster", "reissue"}};
 
 static bool is_in(const struct named_op *table, size_t n, const struct call *c)

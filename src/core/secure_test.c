@@ -45,7 +45,7 @@ static void a_reader_reads(void **state)
 static void an_operator_changes_what_is_in_the_table(void **state)
 {
 	static const char *const may[][2] = {{"monitor", "start"}, {"monitor", "stop"}, {"monitor", "restart"}, {"monitor", "forget"},
-	    {"node", "forget"}, {"master", "reload"}, {"config", "reload"}};
+	    {"node", "forget"}, {"master", "reload"}};
 	static const char *const may_not[][2] = {{"cluster", "certify"}, {"cluster", "token"}, {"cluster", "revoke"}, {"cluster", "rotate"},
 	    {"cluster", "init"}, {"cluster", "leave"}, {"host", "add"}, {"host", "remove"}, {"process", "start"}, {"monitor", ""},
 	    {"config", "set"}};
