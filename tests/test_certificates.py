@@ -100,6 +100,8 @@ TABLE = [
     (["cluster.rotate"], "no", "no"),
     (["cluster.leave"], "no", "no"),
     (["host.add", "h3"], "no", "no"),
+    (["settings.get"], "no", "no"),
+    (["settings.set", "history.keep", "10d"], "no", "no"),
     (["host.remove", "h2"], "no", "no"),
     (["monitor.restart", "host", "at=h2"], "no", "no"),
     (["monitor.stop", "host"], "no", "yes"),

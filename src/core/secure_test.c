@@ -48,7 +48,7 @@ static void an_operator_changes_what_is_in_the_table(void **state)
 	    {"node", "forget"}, {"master", "reload"}};
 	static const char *const may_not[][2] = {{"cluster", "certify"}, {"cluster", "token"}, {"cluster", "revoke"}, {"cluster", "rotate"},
 	    {"cluster", "init"}, {"cluster", "leave"}, {"host", "add"}, {"host", "remove"}, {"process", "start"}, {"monitor", ""},
-	    {"config", "set"}};
+	    {"settings", "set"}};
 	for (size_t i = 0; i < sizeof may / sizeof *may; i++)
 		assert_int_equal(right_of(CERTIFIED_OPERATOR, true, OP_CHANGES, may[i][0], may[i][1]), SECURE_CHANGES);
 	for (size_t i = 0; i < sizeof may_not / sizeof *may_not; i++)
