@@ -33,6 +33,7 @@ enum {
 #define AUDIT_BY_KERNEL "kernel"   /* this host's kernel says so */
 #define AUDIT_BY_HOST "host"       /* another host's daemon vouches for him */
 #define AUDIT_BY_SIGNATURE "signature" /* his own key */
+#define AUDIT_BY_CERTIFICATE "certificate" /* that of a program that came by network */
 #define AUDIT_BY_NOTHING "nothing" /* whoever it was came by network */
 #define AUDIT_ITSELF "itself"      /* the daemon */
 

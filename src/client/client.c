@@ -9,19 +9,24 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client/guard.h"
 #include "os/clock.h"
 #include "os/connect.h"
 #include "proto/xml.h"
 
 struct client {
 	int fd;
+	struct guard *guard; /* NULL: it is plain */
 	struct xml *xml;
 	char *daemon;
 	int64_t last_id;
 	struct msg **queue; /* read, not yet given */
 	size_t first, n, size;
 	int error;
+	struct buf why; /* of the error, where TLS knows */
 };
+
+enum { GREETING_MS = 10000 };
 
 /* --- what comes --- */
 
@@ -83,29 +88,62 @@ static int send_all(int fd, const char *bytes, size_t n)
 	return 0;
 }
 
-int client_open(struct client **ret, const char *at, struct buf *why)
+static int say(struct client *c, const char *bytes, size_t n)
+{
+	return c->guard ? guard_send(c->guard, bytes, n) : send_all(c->fd, bytes, n);
+}
+
+static bool is_by_network(int fd)
+{
+	int domain;
+	socklen_t n = sizeof domain;
+	return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) && domain != AF_UNIX;
+}
+
+static int read_more(struct client *c, int timeout_ms);
+
+/* With TLS who is refused learns it after the handshake: at the latest in place of a greeting. */
+static int await_greeting(struct client *c, struct buf *why)
+{
+	int64_t end_ns = clock_mono_ns() + GREETING_MS * 1000000LL;
+	int r = 0;
+	while (r >= 0 && !c->daemon && clock_mono_ns() < end_ns)
+		r = read_more(c, GREETING_MS);
+	if (r >= 0 && c->daemon)
+		return 0;
+	buf_puts(why, c->why.len ? buf_str(&c->why) : "TLS came about, and then the host said nothing");
+	return r < 0 ? r : -ETIMEDOUT;
+}
+
+static int greet(struct client *c, struct buf *why)
 {
 	static const char greeting[] = "<hmon version=\"1\" role=\"client\">\n";
+	int r = say(c, greeting, sizeof greeting - 1);
+	return r || !c->guard ? r : await_greeting(c, why);
+}
+
+int client_open(struct client **ret, const char *at, const char *papers, struct buf *why)
+{
 	int fd = connect_daemon(at, why);
 	if (fd < 0)
 		return fd;
 	struct client *c = calloc(1, sizeof *c);
-	int r = c ? 0 : -ENOMEM;
-	if (!r) {
-		c->fd = fd;
-		c->xml = xml_new(&sink, c);
-		r = c->xml ? send_all(fd, greeting, sizeof greeting - 1) : -ENOMEM;
-	}
-	if (r) {
-		if (c)
-			xml_free(c->xml);
-		free(c);
+	if (!c) {
 		close(fd);
-		return r;
+		return -ENOMEM;
 	}
-	xml_trust(c->xml);
-	*ret = c;
-	return 0;
+	c->fd = fd;
+	c->xml = xml_new(&sink, c);
+	int r = !c->xml ? -ENOMEM : papers && is_by_network(fd) ? guard_open(&c->guard, fd, papers, why) : 0;
+	if (!r) {
+		xml_trust(c->xml);
+		r = greet(c, why);
+	}
+	if (r)
+		client_close(c);
+	else
+		*ret = c;
+	return r;
 }
 
 void client_close(struct client *c)
@@ -117,6 +155,8 @@ void client_close(struct client *c)
 	free(c->queue);
 	xml_free(c->xml);
 	free(c->daemon);
+	guard_close(c->guard);
+	buf_release(&c->why);
 	close(c->fd);
 	free(c);
 }
@@ -154,7 +194,7 @@ int64_t client_ask_all(struct client *c, struct msg *const *queries, size_t n)
 			xml_put(&out, queries[i]);
 		msg_free(queries[i]);
 	}
-	int r = failed || out.failed ? -ENOMEM : send_all(c->fd, out.data, out.len);
+	int r = failed || out.failed ? -ENOMEM : say(c, out.data, out.len);
 	buf_release(&out);
 	return r ? r : id;
 }
@@ -162,6 +202,17 @@ int64_t client_ask_all(struct client *c, struct msg *const *queries, size_t n)
 int64_t client_ask(struct client *c, struct msg *query)
 {
 	return client_ask_all(c, &query, 1);
+}
+
+static int take(struct client *c, const char *bytes, size_t n)
+{
+	struct buf plain = BUF_INIT;
+	if (!c->guard)
+		return xml_feed(c->xml, bytes, n);
+	int r = guard_take(c->guard, bytes, n, &plain, &c->why);
+	int r2 = plain.len ? xml_feed(c->xml, plain.data, plain.len) : 0;
+	buf_release(&plain);
+	return r2 ? r2 : r;
 }
 
 static int read_more(struct client *c, int timeout_ms)
@@ -174,7 +225,7 @@ static int read_more(struct client *c, int timeout_ms)
 	ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
 	if (n <= 0)
 		return n < 0 && errno == EINTR ? 0 : -EPIPE;
-	r = xml_feed(c->xml, bytes, (size_t)n);
+	r = take(c, bytes, (size_t)n);
 	return r ? r : 1;
 }
 

@@ -11,9 +11,9 @@
 
 struct client;
 
-/* `at`: HOST[:PORT] (7660), or the path of a socket, or NULL: where paths_find_socket() finds one. 0 or -errno with
- * `why`. */
-int client_open(struct client **ret, const char *at, struct buf *why);
+/* `at`: HOST[:PORT] (7660), or the path of a socket, or NULL: where paths_find_socket() finds one. papers: a directory with a
+ * certificate (client/guard.h), for TLS where it goes by network; NULL: none. 0 or -errno with `why`. */
+int client_open(struct client **ret, const char *at, const char *papers, struct buf *why);
 void client_close(struct client *c);
 /* The daemon's name, as it said. */
 const char *client_daemon(const struct client *c);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "audit/audit.h"
+#include "core/secure.h"
 #include "os/clock.h"
 
 enum { WHAT_MAX = 120 };
@@ -28,7 +29,7 @@ static void name_local(struct written *w, const struct asker *a)
 
 static void name_stranger(struct written *w, const struct asker *a)
 {
-	w->r.how = a->peer ? AUDIT_BY_NOTHING : AUDIT_ITSELF;
+	w->r.how = !a->peer ? AUDIT_ITSELF : secure_name(a->peer) ? AUDIT_BY_CERTIFICATE : AUDIT_BY_NOTHING;
 	w->r.address = a->address;
 }
 
@@ -129,6 +130,13 @@ static void put_words(struct buf *args, const struct op *op, const struct msg *m
 	}
 }
 
+static void put_certificate(struct buf *args, const struct asker *a)
+{
+	const char *name = a->peer ? secure_name(a->peer) : NULL;
+	if (name)
+		put_text(args, "certificate", name);
+}
+
 static void put_args(struct written *w, const struct call *c)
 {
 	const struct op *op = c->op->run ? c->op : core_op(c->core, c->msg->name, msg_get(c->msg, "query", ""));
@@ -162,6 +170,7 @@ static void put_call(struct call *c, enum audit_kind kind, const char *result, c
 	name_caller(&w, c);
 	if (!audit_takes(c->core->audit, &w.r, kind))
 		return;
+	put_certificate(&w.args, c->asker);
 	put_args(&w, c);
 	put(c->core, &w, kind, result, code);
 }
@@ -233,6 +242,7 @@ void audited_refusal(const struct asker *a, const char *what, const char *code, 
 	if (!audit_takes(a->core->audit, &w.r, AUDIT_REFUSAL))
 		return;
 	snprintf(w.what, sizeof w.what, "%s", what);
+	put_certificate(&w.args, a);
 	if (*a->role)
 		put_text(&w.args, "role", a->role);
 	put_text(&w.args, "why", why);

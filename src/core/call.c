@@ -219,7 +219,7 @@ uid_t call_uid(const struct call *c)
 bool call_is_vouched(const struct call *c)
 {
 	return !asker_is_stranger(c->asker) || c->proven ||
-	       (c->asker->foreign && c->caller.given && (c->core->insecure_control || links_know_hosts(c->core)));
+	       (c->asker->foreign && c->caller.given && c->caller.uid != (uid_t)-1 && (c->core->insecure_control || links_know_hosts(c->core)));
 }
 
 bool call_is_strangers(const struct call *c)

@@ -11,6 +11,7 @@
 #include "core/links.h"
 #include "core/orders.h"
 #include "core/relay.h"
+#include "core/secure.h"
 
 enum { HOST_CALLS = 4096 /* under way for another host: those of all who ask there */ };
 
@@ -203,18 +204,27 @@ static int refuse_stranger(struct call *c)
 	    "its socket", op->noun, op->verb);
 }
 
+static int refuse_certified(struct call *c)
+{
+	return call_fail(c, "not-permitted", "%s.%s is not for %s: the certificate says %s", c->msg->name, msg_get(c->msg, "query", ""),
+	    secure_name(c->peer), c->peer->who.roles & CERTIFIED_OPERATOR ? "operator" : "reader");
+}
+
 static int permitted(struct call *c)
 {
 	const struct op *op = c->op;
 	bool changes = op->flags & (OP_CHANGES | OP_ACTS);
+	enum secure_right right = secure_right(c);
 	if (!(op->roles & c->asker->roles))
 		return call_fail(c, "not-permitted", "%s.%s is not for a %s", op->noun, op->verb, c->asker->role);
+	if (right == SECURE_REFUSES)
+		return refuse_certified(c);
 	if (changes && c->core->no_control && asker_is_stranger(c->asker))
 		return call_fail(c, "not-permitted", "%s.%s: nothing is changed here from other hosts (control in vigia.conf)", op->noun,
 		    op->verb);
 	if (orders_take(c))
 		return -1;
-	if ((op->flags & (OP_CHANGES | OP_TRUSTED)) && !call_operates(c))
+	if ((op->flags & (OP_CHANGES | OP_TRUSTED)) && right != SECURE_CHANGES && !call_operates(c))
 		return call_fail(c, "not-permitted",
 		    "%s.%s is only for the daemon's own user and root, on the daemon's own socket", op->noun, op->verb);
 	if ((op->flags & OP_ACTS) && call_is_strangers(c))

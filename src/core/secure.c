@@ -71,6 +71,53 @@ bool secure_may_be(const struct peer *p, const char *role)
 	return false;
 }
 
+bool secure_is_named(const struct peer *p, const char *name)
+{
+	return !p->secure || !strcmp(p->who.name, name);
+}
+
+const char *secure_name(const struct peer *p)
+{
+	return p->secure && *p->who.name ? p->who.name : NULL;
+}
+
+/* --- what third parties may ask --- */
+
+static const struct named_op {
+	const char *noun, *verb;
+} operators[] = {
+    {"monitor", "start"}, {"monitor", "stop"}, {"monitor", "restart"}, {"monitor", "forget"}, {"node", "forget"}, {"master", "reload"}},
+  nobody[] = {{"service", "get"}, {"cluster", "reissue"}};
+
+static bool is_in(const struct named_op *table, size_t n, const struct call *c)
+{
+	const char *verb = msg_get(c->msg, "query", "");
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(table[i].noun, c->msg->name) && !strcmp(table[i].verb, verb))
+			return true;
+	return false;
+}
+
+static bool is_third_party(const struct peer *p)
+{
+	return p && secure_name(p) && p->who.roles & CERTIFIED_THIRD;
+}
+
+/* What goes on to another host is judged there, as what a stranger asks. */
+enum secure_right secure_right(const struct call *c)
+{
+	if (!is_third_party(c->peer))
+		return SECURE_NOTHING;
+	if (is_in(nobody, sizeof nobody / sizeof *nobody, c))
+		return SECURE_REFUSES;
+	if (!(c->op->flags & (OP_CHANGES | OP_ACTS | OP_PRIVATE | OP_TRUSTED)))
+		return SECURE_READS;
+	return c->peer->who.roles & CERTIFIED_OPERATOR && is_in(operators, sizeof operators / sizeof *operators, c) ? SECURE_CHANGES :
+	    SECURE_REFUSES;
+}
+
+/* --- who is turned away --- */
+
 void secure_failed(const struct peer *p)
 {
 	const char *why = context_refusal(stream_ssl(p->stream));
@@ -87,5 +134,22 @@ void secure_judge(struct core *core)
 		if (p->secure && p->protocol && p->protocol != PROTOCOL_JOIN && place_judge(core->place, &p->who, &why))
 			turn_away(p, buf_str(&why));
 		buf_release(&why);
+	}
+}
+
+static void turn_away_late(struct peer *p)
+{
+	struct buf why = BUF_INIT;
+	buf_putf(&why, "%s's certificate is over", p->who.name);
+	turn_away(p, buf_str(&why));
+	buf_release(&why);
+}
+
+void secure_expire(struct core *core, int64_t now_s)
+{
+	for (struct peer *p = core->peers, *next; p; p = next) {
+		next = p->next;
+		if (is_third_party(p) && now_s >= p->who.until_s)
+			turn_away_late(p);
 	}
 }

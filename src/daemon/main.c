@@ -731,7 +731,7 @@ static int join_running(struct buf *why)
 	struct client *c;
 	struct msg *error = NULL;
 	buf_clear(why);
-	int r = client_open(&c, NULL, why);
+	int r = client_open(&c, NULL, NULL, why);
 	if (r)
 		return r;
 	struct msg *query = client_query(c, "cluster", "join");

@@ -184,6 +184,7 @@ static void on_tick(uv_timer_t *timer)
 	struct membership *m = timer->data;
 	if (!m->jobs)
 		let_join(m);
+	secure_expire(m->core, clock_wall_ns() / 1000000000);
 	follow_tick(m);
 	renew_tick(m);
 }

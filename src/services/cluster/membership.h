@@ -5,6 +5,7 @@
  *   operations.c  what can be asked
  *   newcomer.c    a newcomer's way to a master, which waits and so is a worker's
  *   login.c       certificates of users, who sign what they ask of other hosts
+ *   certify.c     certificates of third parties
  *   follow.c      news go from masters to those who follow them
  *   renew.c       a new certificate, a new key of the authority's
  *
@@ -74,7 +75,9 @@ struct job {
 	char text[TOKEN_TEXT_MAX]; /* what run was given, or gives */
 	struct token token;
 	unsigned roles;
+	int64_t life_s;
 	struct buf request, certificate;
+	struct certificate facts; /* of that */
 	/* As they are when it starts; what run makes, done takes. */
 	struct vault *vault;
 	struct authority *authority;
@@ -120,6 +123,10 @@ void renew_stop(struct membership *m);
 /* --- login.c --- */
 
 int login_run(struct call *c), login_run_audience(struct call *c);
+
+/* --- certify.c --- */
+
+int certify_run(struct call *c);
 
 /* --- follow.c --- */
 

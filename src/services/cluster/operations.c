@@ -346,10 +346,13 @@ static void revoke_done(struct job *j)
 static int run_revoke(struct call *c)
 {
 	struct membership *m = c->core->membership;
-	const struct view_row *row = view_named(c->core, c->args[0].text);
+	const char *host = c->args[0].text, *name = c->args[1].text;
+	const struct view_row *row = view_named(c->core, host);
 	struct job *j;
 	if (!m->authority)
 		return call_fail(c, "not-found", "the cluster's authority is not on this host");
+	if (!*host == !*name)
+		return call_fail(c, "bad-argument", "cluster.revoke needs host or name, and not both");
 	if (row && host_id_is(&row->id, &c->core->id))
 		return call_fail(c, "bad-argument", "cluster.revoke: this is the authority's own host");
 	if (!(j = job_new(m, c, revoke_job, revoke_done)))
@@ -357,7 +360,7 @@ static int run_revoke(struct call *c)
 	if (row)
 		host_id_format(&row->id, j->text);
 	else
-		snprintf(j->text, sizeof j->text, "%s", c->args[0].text);
+		snprintf(j->text, sizeof j->text, "%s", *host ? host : name);
 	job_start(j);
 	return CALL_LATER;
 }
@@ -481,6 +484,16 @@ static const struct op_field token_fields[] = {
     {NULL},
 };
 
+static const struct op_field certify_fields[] = {
+    {"certificate", OP_BYTES, "X.509, DER"},
+    {"authority", OP_BYTES, "the cluster's: PEM"},
+    {"list", OP_BYTES, "what has been revoked: an X.509 list, DER"},
+    {"name", OP_TEXT, "whose it is"},
+    {"roles", OP_TEXT, "what it may be"},
+    {"until", OP_TIME, "when it is over"},
+    {NULL},
+};
+
 static const struct op_field login_fields[] = {
     {"certificate", OP_BYTES, "the user's: X.509, DER"},
     {"name", OP_TEXT, "whose it is: uid.UID@REALM"},
@@ -511,8 +524,15 @@ static const struct op ops[] = {
     {"cluster", "join", "shows a token to its master, and becomes a host of that cluster", OP_CHANGES, ROLE_CLIENT,
 	.args = {{"token", OP_BYTES, "as `vigia token` gave it", .required = true, .secret = true}}, .run = run_join, .over = job_over,
 	.fields = status_fields},
+    {"cluster", "certify", "a certificate for a program that is no host: a monitor, a reader or an operator", OP_CHANGES, ROLE_CLIENT,
+	.args = {{"name", OP_TEXT, "its own, of a-z 0-9 . -; a monitor's is that which it measures under", .required = true},
+	    {"role", OP_TEXT, "monitor, reader or operator", .required = true},
+	    {"request", OP_BYTES, "for it: PKCS#10, DER", .required = true},
+	    {"days", OP_INTEGER, "how long it is good; else 90", .fallback = 90}}, .run = certify_run, .over = job_over,
+	.fields = certify_fields},
     {"cluster", "revoke", "takes a host's, or another's, certificates back: it is out everywhere", OP_CHANGES, ROLE_CLIENT,
-	.args = {{"host", OP_TEXT, "its name or id", .required = true}}, .run = run_revoke, .over = job_over},
+	.args = {{"host", OP_TEXT, "its name or id"}, {"name", OP_TEXT, "the other's, who is no host"}}, .run = run_revoke,
+	.over = job_over},
     {"cluster", "renew", "a new certificate for this host, before it is time", OP_CHANGES, ROLE_CLIENT, .run = renew_run, .over = job_over},
     {"cluster", "rotate", "a new key for the cluster's authority; hosts get new certificates by themselves", OP_CHANGES, ROLE_CLIENT,
 	.run = renew_run_rotate, .over = job_over},

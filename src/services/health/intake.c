@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/secure.h"
 #include "os/clock.h"
 #include "os/log.h"
 #include "os/secret.h"
@@ -139,6 +140,8 @@ static int first_config(struct health *h, struct peer *p, const struct msg *stan
 	const char *name = p->started ? supervised_name(p->started) : msg_get(stanza, "monitor", "");
 	if (!describe_name_ok(name))
 		return peer_refuse(p, "bad-config", "monitor=\"%.63s\": a name is 1 to 63 of A-Z a-z 0-9 . _ -", name);
+	if (!secure_is_named(p, name))
+		return peer_refuse(p, "not-permitted", "the certificate of this monitor is that of %s, not of %s", secure_name(p), name);
 	if (check_stranger(h, p, stanza, name))
 		return refuse_stranger(h, p, name);
 	struct names *monitors = &h->cluster.self->monitors;

@@ -60,7 +60,7 @@ static int start_one(struct vigia *v, struct buf *why)
 	if (r)
 		return r;
 	complain("no vigiad was there: one of your own is, from now on");
-	return client_open(&v->client, NULL, why);
+	return client_open(&v->client, NULL, NULL, why);
 }
 
 int vigia_connect(struct vigia *v)
@@ -68,7 +68,7 @@ int vigia_connect(struct vigia *v)
 	struct buf why = BUF_INIT;
 	if (v->client)
 		return DONE;
-	int r = client_open(&v->client, v->at, &why);
+	int r = client_open(&v->client, v->at, v->papers, &why);
 	if (r && v->starts)
 		r = start_one(v, &why);
 	if (r) {

@@ -345,7 +345,7 @@ static void connect_again(struct live *l)
 	if (now_ns < l->try_ns)
 		return;
 	l->try_ns = now_ns + SECOND;
-	int r = client_open(&l->v->client, l->v->at, &why);
+	int r = client_open(&l->v->client, l->v->at, l->v->papers, &why);
 	if (!r) {
 		l->lost_ns = 0;
 		l->stale = false;

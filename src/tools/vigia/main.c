@@ -12,6 +12,12 @@ static bool wants_colour(void)
 	return isatty(STDOUT_FILENO) && !(none && *none) && term && strcmp(term, "dumb");
 }
 
+static const char *papers(void)
+{
+	const char *given = getenv("VIGIA_CERT");
+	return given && *given ? given : NULL;
+}
+
 /* A full disk below our output is a failure, not a detail. */
 static int finish(int result)
 {
@@ -27,6 +33,7 @@ int main(int argc, char **argv)
 	l.v.unicode = text_unicode();
 	l.v.terminal = isatty(STDOUT_FILENO);
 	l.v.colour = wants_colour();
+	l.v.papers = papers();
 	int r = line_read(&l, argc, argv);
 	bool console = !l.command && !l.help && !l.version;
 	if (!r)

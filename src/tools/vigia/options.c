@@ -5,7 +5,7 @@
 #include "tools/vigia/operation.h"
 #include "tools/vigia/vigia.h"
 
-enum { AT, JSON, CSV, HELP, VERSION }; /* global_flags */
+enum { AT, CERT, JSON, CSV, HELP, VERSION }; /* global_flags */
 
 struct reader {
 	struct line *line;
@@ -60,6 +60,8 @@ static void set_global(struct line *l, int flag, const char *value)
 {
 	if (flag == AT)
 		l->v.at = value;
+	else if (flag == CERT)
+		l->v.papers = value;
 	else if (flag == JSON)
 		l->v.format = OUT_JSON;
 	else if (flag == CSV)

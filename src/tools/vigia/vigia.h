@@ -22,6 +22,7 @@ enum { FLAGS_MAX = 8 };
 
 struct vigia {
 	const char *at; /* NULL: where a daemon is by itself */
+	const char *papers; /* a directory with a certificate; NULL: none */
 	enum out_format format;
 	bool colour, unicode, terminal;
 	bool starts;	 /* a daemon of the user's own, where there is none */
