@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/limited.h"
+
+#include <stdio.h>
+
+#include "os/clock.h"
+#include "os/descriptors.h"
+#include "os/log.h"
+#include "os/notify.h"
+
+/* --- descriptors --- */
+
+enum { TELL_AGAIN_S = 60 };
+
+static void see_descriptors(struct core *core)
+{
+	struct limit_row *row = &core->limits.v[LIMIT_DESCRIPTORS];
+	row->most = descriptors_most();
+	row->used = descriptors_open();
+	if (row->used > row->peak)
+		row->peak = row->used;
+}
+
+static void tell(struct core *core)
+{
+	const struct limit_row *row = &core->limits.v[LIMIT_DESCRIPTORS];
+	char text[200];
+	snprintf(text, sizeof text, "%lld of %lld descriptors are open: new connections wait until others close",
+	    (long long)row->used, (long long)row->most);
+	log_event(LOG_WARNING, "limits", "%s", text);
+	notify_status(text);
+}
+
+/* One line for as long as the table is nearly full, not one for each connection that fills it again. */
+static void on_descriptors(void *data, bool few)
+{
+	struct core *core = data;
+	int64_t now_ns = clock_mono_ns();
+	if (!few) {
+		notify_status("connections are accepted again");
+		return;
+	}
+	see_descriptors(core);
+	limits_refuse(&core->limits, LIMIT_DESCRIPTORS);
+	if (!core->told_descriptors_ns || now_ns - core->told_descriptors_ns > TELL_AGAIN_S * 1000000000LL) {
+		core->told_descriptors_ns = now_ns;
+		tell(core);
+	}
+}
+
+void limited_set(struct core *core, const struct limit_values *values)
+{
+	limits_set(&core->limits, values);
+	log_rates((unsigned)core->limits.v[LIMIT_LOG_BURST].most, (unsigned)core->limits.v[LIMIT_LOG_RATE].most);
+}
+
+void limited_start(struct core *core, const struct limit_values *values)
+{
+	limited_set(core, values);
+	core->net.descriptors = on_descriptors;
+	core->net.descriptors_data = core;
+}
+
+/* --- telling --- */
+
+static void put_row(struct call *c, enum limit what)
+{
+	static const char *const forms[] = {[LIMIT_COUNT] = "number", [LIMIT_SIZE] = "size", [LIMIT_TIME] = "time"};
+	const struct limit_type *t = &limit_types[what];
+	const struct limit_row *row = &c->core->limits.v[what];
+	struct msg *m = pattern_match(c->args[0].text, t->name) ? call_answer(c, "limit") : NULL;
+	if (!m)
+		return;
+	msg_set(m, "name", t->name);
+	msg_set(m, "of", limit_of_names[t->of]);
+	msg_set(m, "form", forms[t->form]);
+	msg_set_int(m, "most", row->most);
+	if (t->of == LIMIT_OF_DAEMON || t->of == LIMIT_OF_UID)
+		msg_set_int(m, "used", limits_used(&c->core->limits, what));
+	if (t->form != LIMIT_TIME && t->of != LIMIT_OF_COMPONENT)
+		msg_set_int(m, "peak", row->peak);
+	msg_set_int(m, "refused", (int64_t)row->refused);
+	msg_set(m, "doc", t->doc);
+	call_send(c, m);
+}
+
+static int run_list(struct call *c)
+{
+	see_descriptors(c->core);
+	c->core->limits.v[LIMIT_LOG_RATE].refused = log_left_out();
+	for (enum limit what = 0; what < LIMITS_N; what++)
+		put_row(c, what);
+	return CALL_DONE;
+}
+
+static const struct op_field fields[] = {
+    {"name", OP_NAME, "as in limits { } of vigia.conf; descriptors: the system's"},
+    {"of", OP_TEXT, "what it is for one of: daemon, uid, connection, host, channel, node, component"},
+    {"form", OP_TEXT, "number, size (bytes) or time (ns)"},
+    {"most", OP_INTEGER, "how much there may be"},
+    {"used", OP_INTEGER, "how much there is; of users: that one has who has most"},
+    {"peak", OP_INTEGER, "the most that there was since the daemon began"},
+    {"refused", OP_INTEGER, "how often there was no room"},
+    {"doc", OP_TEXT, "what it bounds"},
+    {NULL},
+};
+
+static const struct op ops[] = {
+    {"limit", "list", "how much of what peers may make this daemon hold, and how much they do", OP_READS, ROLE_CLIENT,
+	.args = {{"limit", OP_PATTERN, "names"}}, .run = run_list, .fields = fields},
+    {NULL},
+};
+
+const struct service limit_service = {.name = "limit", .doc = "what peers may make this daemon hold", .ops = ops};
