@@ -216,12 +216,12 @@ static void wake_done(struct channel_log *l, struct segment *s, size_t at, uint6
 	}
 }
 
-/* What goes though its own limit would keep it is what the others refuse. */
-static bool is_over(const struct channel_log *l)
+/* Its own limit is none that is reached: a log drops its oldest as it goes. */
+static bool is_full(const struct channel_log *l, size_t n)
 {
-	if (l->bytes > l->limit)
+	if (l->bytes + n > l->limit)
 		return true;
-	enum limit full = l->limits ? limits_full(l->limits, LIMIT_CHANNEL_LOGS, l->owner, 0) : LIMIT_NONE;
+	enum limit full = l->limits ? limits_full(l->limits, LIMIT_CHANNEL_LOGS, l->owner, (int64_t)n) : LIMIT_NONE;
 	if (full != LIMIT_NONE)
 		limits_refuse(l->limits, full);
 	return full != LIMIT_NONE;
@@ -230,11 +230,11 @@ static bool is_over(const struct channel_log *l)
 /* The newest, of n bytes, is there: the oldest go until it fits, and who had read everything hears of it. */
 static void appended(struct channel_log *l, struct segment *s, size_t at, size_t n, uint64_t first)
 {
+	while (l->oldest < first && is_full(l, n))
+		drop_oldest(l);
 	l->bytes += n;
 	if (l->limits)
 		limits_force(l->limits, LIMIT_CHANNEL_LOGS, l->owner, (int64_t)n);
-	while (l->oldest < first && is_over(l))
-		drop_oldest(l);
 	wake_done(l, s, at, first);
 }
 

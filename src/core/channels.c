@@ -168,6 +168,13 @@ static void put_channel(struct call *c, const struct channel_entry *e)
 	call_send(c, m);
 }
 
+/* Who says nothing gets what he may have. */
+static int64_t log_of(const struct call *c)
+{
+	int64_t most = c->core->limits.v[LIMIT_CHANNEL_LOG].most;
+	return !msg_field(c->msg, "log") && most < c->args[1].number ? most : c->args[1].number;
+}
+
 static int check_key(struct call *c)
 {
 	struct channel_id id;
@@ -175,7 +182,7 @@ static int check_key(struct call *c)
 		return call_fail_arg(c, 0, "at most %d bytes with no # first", KEY_MAX);
 	if (!channel_id_parse(c->args[0].text, &id))
 		return call_fail_arg(c, 0, "a key, no id");
-	return limits_allow(&c->core->limits, LIMIT_CHANNEL_LOG, c->args[1].number) ? 0 : call_fail_limit(c, LIMIT_CHANNEL_LOG);
+	return limits_allow(&c->core->limits, LIMIT_CHANNEL_LOG, log_of(c)) ? 0 : call_fail_limit(c, LIMIT_CHANNEL_LOG);
 }
 
 static int create_for(struct call *c, struct channel_entry **ret)
@@ -183,7 +190,7 @@ static int create_for(struct call *c, struct channel_entry **ret)
 	enum limit reached = limits_take(&c->core->limits, LIMIT_CHANNELS, c->counted, 1);
 	if (reached != LIMIT_NONE)
 		return call_fail_limit(c, reached);
-	int r = create(c->core, c->args[0].text, (size_t)c->args[1].number, call_uid(c), ret);
+	int r = create(c->core, c->args[0].text, (size_t)log_of(c), call_uid(c), ret);
 	if (r) {
 		limits_give(&c->core->limits, LIMIT_CHANNELS, c->counted, 1);
 		return call_fail_errno(c, r);

@@ -166,6 +166,8 @@ void peer_registered(struct peer *p);
 /* Sends a stanza and frees it. */
 void peer_send(struct peer *p, struct msg *m);
 void peer_send_row(struct peer *p, const struct xml_row *row);
+/* Has the table of limits know what waits for all of them now. */
+void peers_count_pending(struct core *core);
 /* For bytes that are put by hand; counts against the limit at the end of the turn. */
 struct buf *peer_out(struct peer *p);
 /* <error>, without closing. */

@@ -87,6 +87,7 @@ static void put_row(struct call *c, enum limit what)
 static int run_list(struct call *c)
 {
 	see_descriptors(c->core);
+	peers_count_pending(c->core);
 	c->core->limits.v[LIMIT_LOG_RATE].refused = log_left_out();
 	for (enum limit what = 0; what < LIMITS_N; what++)
 		put_row(c, what);

@@ -188,34 +188,41 @@ static void on_doomed(uv_timer_t *timer)
 static void doom(struct peer *p, enum limit reached)
 {
 	limits_refuse(&p->core->limits, reached);
+	count_pending(p, 0); /* as good as gone: for what it had nobody else goes */
 	p->core->figures.overflows++;
 	p->doomed = true;
 	start_timer(p, on_doomed, 0);
 }
 
-/* What the kernel took meanwhile nobody has told: only when there seems to be no room are all asked. Who has most makes room. */
+/* What the kernel took meanwhile nobody has told; and it may take more. */
+void peers_count_pending(struct core *core)
+{
+	for (struct peer *p = core->peers; p; p = p->next)
+		if (!p->doomed) {
+			stream_push(p->stream);
+			count_pending(p, stream_pending(p->stream));
+		}
+}
+
 static struct peer *most_pending(struct core *core, enum limit reached, uid_t uid)
 {
 	struct peer *most = NULL;
-	for (struct peer *p = core->peers; p; p = p->next) {
-		if (p->doomed || (reached == LIMIT_PENDING_PER_UID && p->counted != uid))
-			continue;
-		count_pending(p, stream_pending(p->stream));
-		if (!most || p->pending > most->pending)
+	for (struct peer *p = core->peers; p; p = p->next)
+		if (!p->doomed && (reached != LIMIT_PENDING_PER_UID || p->counted == uid) && (!most || p->pending > most->pending))
 			most = p;
-	}
 	return most;
 }
 
+/* Only when there seems to be no room are all asked. Who has most makes it. */
 static void check_all_pending(struct peer *p)
 {
-	struct limits *l = &p->core->limits;
-	enum limit reached = limits_full(l, LIMIT_PENDING_ALL, p->counted, 0);
-	if (reached == LIMIT_NONE)
+	const struct limits *l = &p->core->limits;
+	if (limits_full(l, LIMIT_PENDING_ALL, p->counted, 0) == LIMIT_NONE)
 		return;
-	struct peer *most = most_pending(p->core, reached, p->counted);
-	reached = limits_full(l, LIMIT_PENDING_ALL, p->counted, 0);
-	if (most && reached != LIMIT_NONE)
+	peers_count_pending(p->core);
+	enum limit reached = limits_full(l, LIMIT_PENDING_ALL, p->counted, 0);
+	struct peer *most = reached == LIMIT_NONE ? NULL : most_pending(p->core, reached, p->counted);
+	if (most)
 		doom(most, reached);
 }
 

@@ -228,15 +228,15 @@ void log_event(int level, const char *component, const char *format, ...)
 	pthread_mutex_unlock(&logger.mutex);
 }
 
-/* Each begins anew. */
 void log_rates(unsigned burst, unsigned rate)
 {
 	int64_t token_ns = 1000000000 / (int64_t)rate;
 	pthread_mutex_lock(&logger.mutex);
-	for (size_t i = 0; i < logger.buckets; i++)
-		logger.bucket[i].tokens_ns = burst * token_ns;
+	bool same = burst == logger.burst && token_ns == logger.token_ns;
 	logger.burst = burst;
 	logger.token_ns = token_ns;
+	for (size_t i = 0; !same && i < logger.buckets; i++)
+		logger.bucket[i].tokens_ns = burst * token_ns;
 	pthread_mutex_unlock(&logger.mutex);
 }
 

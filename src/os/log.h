@@ -24,7 +24,7 @@ void log_to_stderr(bool on);
 /* Less urgent levels are dropped; LOG_INFO to begin with. */
 void log_level(int least);
 void log_event(int level, const char *component, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* So many lines of a component at once, and so many a second in the long run; each at least 1. */
+/* So many lines of a component at once, and so many a second in the long run; each at least 1. Others than before begin anew. */
 void log_rates(unsigned burst, unsigned rate);
 /* Lines that these left out. */
 uint64_t log_left_out(void);
