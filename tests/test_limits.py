@@ -13,7 +13,7 @@ import pytest
 
 from cluster import Daemon, wait_for
 from frames_peer import Program, Refused
-from hmon_peer import Client, HmonError
+from hmon_peer import Client, Config, HmonError, Metric, Node
 from test_frames import EVENT, LOST
 from test_hosts import free_port
 
@@ -309,6 +309,23 @@ def test_strangers_who_say_nothing(limited):
         assert c.ask("channel", "list").all(10)
 
 
+def test_nodes_and_their_monitors(limited):
+    port = free_port()
+    d = limited("nodes = 2 monitors_per_node = 2", listen=f'{{"127.0.0.1:{port}"}}')
+    metrics = [Metric("x")]
+    node, more = Node(("127.0.0.1", port), "h2"), Node(("127.0.0.1", port), "h3")
+    for name in "ab":
+        node.add(name, metrics)
+    with node.connect():
+        with more, refusal("limit nodes .2. is reached"):
+            more.connect()
+        with refusal("limit monitors_per_node .2. is reached"):
+            node.announce(node.add("c", metrics), Config("c", metrics))
+        told = limits(d)
+        assert (told["nodes"]["used"], told["nodes"]["refused"]) == (2, 1)
+        assert (told["monitors_per_node"]["peak"], told["monitors_per_node"]["refused"]) == (2, 1)
+
+
 def test_who_takes_too_long_to_say_who_he_is(limited):
     d = limited("opening = 1s")
     with as_user(OTHER), socket.socket(socket.AF_UNIX) as s:
@@ -333,7 +350,11 @@ def test_lines_of_the_log(limited):
     assert limits(d)["log_rate"]["refused"] == before
 
 
-def test_descriptors_that_run_out(limited):
+def test_descriptors_that_run_out(limited, tmp_path, monkeypatch):
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(20)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     d = limited()
     with d.client() as early:
         open_now = len(os.listdir(f"/proc/{d.pid}/fd"))
@@ -352,6 +373,8 @@ def test_descriptors_that_run_out(limited):
         row = rows()["descriptors"]
         assert int(row.get("most")) == open_now + 30
         assert int(row.get("used")) < open_now + 30  # some are kept for the daemon itself
+        while b"new connections wait until others close" not in manager.recv(4096):
+            pass
         works(early, "mine")  # who is there goes on
         answered = [s for s in crowd if select.select([s], [], [], 0)[0]]
         assert 10 < len(answered) < 60
@@ -366,5 +389,7 @@ def test_descriptors_that_run_out(limited):
                 assert b"<hmon" in s.recv(4096)
                 s.close()
                 rest.remove(s)
+    while b"accepted again" not in manager.recv(4096):
+        pass
     assert d.vigia("limits").returncode == 0
     assert d.read_log().count("new connections wait until others close") == 1

@@ -73,6 +73,10 @@
 	    "Programs that were started and whose end is waited for.") \
 	X(PROGRAMS_PER_UID, programs_per_uid, UID, NONE, COUNT, 1024, , 1, 4096, \
 	    "Those of one local user.") \
+	X(ORDERS, orders, DAEMON, ORDERS_PER_UID, COUNT, 65536, , 16, 10000000, \
+	    "Signed queries from other hosts that were taken within the last minute: that each is taken once.") \
+	X(ORDERS_PER_UID, orders_per_uid, UID, NONE, COUNT, 8192, , 1, 10000000, \
+	    "Those that one user has signed.") \
 	X(NODES, nodes, DAEMON, NONE, COUNT, 16384, , 1, 1000000, \
 	    "Nodes that a master knows.") \
 	X(MONITORS_PER_NODE, monitors_per_node, NODE, NONE, COUNT, 256, , 1, 256, \

@@ -30,7 +30,6 @@ struct call *call_new(struct asker *a, const struct op *op, const struct asked *
 	*c = (struct call){.op = op, .begun_ms = uv_now(a->core->net.loop), .asker = a, .core = a->core, .peer = a->peer, .id = asked->id,
 	    .deadline_ms = asked->deadline_ms, .one_way = asked->one_way, .caller = caller_of(a, asked),
 	    .msg = take_query, .next = a->calls};
-	c->counted = uid_counted(call_uid(c));
 	a->calls = c;
 	a->calls_n++;
 	return c;

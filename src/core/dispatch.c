@@ -327,8 +327,11 @@ static void run_op(struct call *c)
 	call_settle(c, r);
 }
 
+/* By now it is known who he is. */
 static int hold(struct call *c)
 {
+	if (!c->holds)
+		c->counted = uid_counted(call_uid(c));
 	if (call_hold(c, LIMIT_OPERATIONS))
 		return -1;
 	return c->op->flags & OP_STREAMS ? call_hold(c, LIMIT_SUBSCRIPTIONS) : 0;

@@ -10,7 +10,7 @@
 
 /* --- descriptors --- */
 
-enum { TELL_AGAIN_S = 60 };
+static const int64_t TELL_AGAIN_NS = 60000000000;
 
 static void see_descriptors(struct core *core)
 {
@@ -21,31 +21,31 @@ static void see_descriptors(struct core *core)
 		row->peak = row->used;
 }
 
-static void tell(struct core *core)
+/* The log has one line a minute, however often a table that is nearly full is filled again. */
+static void tell_few(struct core *core)
 {
 	const struct limit_row *row = &core->limits.v[LIMIT_DESCRIPTORS];
+	int64_t now_ns = clock_mono_ns();
 	char text[200];
 	snprintf(text, sizeof text, "%lld of %lld descriptors are open: new connections wait until others close",
 	    (long long)row->used, (long long)row->most);
-	log_event(LOG_WARNING, "limits", "%s", text);
 	notify_status(text);
+	if (core->told_descriptors_ns && now_ns - core->told_descriptors_ns < TELL_AGAIN_NS)
+		return;
+	core->told_descriptors_ns = now_ns;
+	log_event(LOG_WARNING, "limits", "%s", text);
 }
 
-/* One line for as long as the table is nearly full, not one for each connection that fills it again. */
 static void on_descriptors(void *data, bool few)
 {
 	struct core *core = data;
-	int64_t now_ns = clock_mono_ns();
 	if (!few) {
 		notify_status("connections are accepted again");
 		return;
 	}
 	see_descriptors(core);
 	limits_refuse(&core->limits, LIMIT_DESCRIPTORS);
-	if (!core->told_descriptors_ns || now_ns - core->told_descriptors_ns > TELL_AGAIN_S * 1000000000LL) {
-		core->told_descriptors_ns = now_ns;
-		tell(core);
-	}
+	tell_few(core);
 }
 
 void limited_set(struct core *core, const struct limit_values *values)

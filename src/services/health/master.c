@@ -115,9 +115,10 @@ static int check_name(struct call *c, const char *name)
 		return call_fail(c, "bad-argument", "name: 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit");
 	if (!strcmp(name, h->core->name))
 		return call_fail(c, "bad-argument", "%s is this master's own name: give the node another", name);
-	if (!cluster_find(&h->cluster, name) && !limits_allow(&c->core->limits, LIMIT_NODES, (int64_t)h->cluster.nodes.n + 1))
-		return call_fail_limit(c, LIMIT_NODES);
-	return 0;
+	if (cluster_find(&h->cluster, name) || limits_full(&c->core->limits, LIMIT_NODES, LIMITS_NOBODY, 1) == LIMIT_NONE)
+		return 0;
+	limits_refuse(&c->core->limits, LIMIT_NODES);
+	return call_fail_limit(c, LIMIT_NODES);
 }
 
 /* A refusal answers the query, then the connection goes. */
