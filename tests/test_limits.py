@@ -326,6 +326,19 @@ def test_nodes_and_their_monitors(limited):
         assert (told["monitors_per_node"]["peak"], told["monitors_per_node"]["refused"]) == (2, 1)
 
 
+def test_changes_of_one_user(limited):
+    d = limited("changes_burst = 5 changes_rate = 1")
+    with client_of(d, OTHER) as c, client_of(d, THIRD) as third:
+        with refusal("limit changes_rate .1. is reached"):
+            for i in range(100):
+                c.ask("channel", "create", key="c").all(10)
+        assert c.ask("channel", "list").all(10)  # reading is no change
+        works(third, "third")
+    told = limits(d)
+    assert told["changes_rate"]["refused"] == 1 and told["changes_burst"]["most"] == 5
+    assert told["changes_rate"]["used"] is None
+
+
 def test_who_takes_too_long_to_say_who_he_is(limited):
     d = limited("opening = 1s")
     with as_user(OTHER), socket.socket(socket.AF_UNIX) as s:

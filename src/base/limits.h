@@ -87,9 +87,13 @@
 	    "Bytes that wait for all peers; past them the connection for which most waits closes.") \
 	X(PENDING_PER_UID, pending_per_uid, UID, NONE, SIZE, 64, MiB, 64 << 10, 1LL << 40, \
 	    "The same for all connections of one local user.") \
-	X(LOG_BURST, log_burst, COMPONENT, NONE, COUNT, 50, , 1, 100000, \
+	X(CHANGES_BURST, changes_burst, UID, NONE, RATE, 1000, , 1, 1000000, \
+	    "Changes that one user may make at once: each is a line of the audit log.") \
+	X(CHANGES_RATE, changes_rate, UID, NONE, RATE, 100, , 1, 1000000, \
+	    "Changes a second that he may make in the long run.") \
+	X(LOG_BURST, log_burst, COMPONENT, NONE, RATE, 50, , 1, 100000, \
 	    "Lines that one component of the daemon may log at once, errors and the rest apart. What is left out is told in number.") \
-	X(LOG_RATE, log_rate, COMPONENT, NONE, COUNT, 5, , 1, 100000, \
+	X(LOG_RATE, log_rate, COMPONENT, NONE, RATE, 5, , 1, 100000, \
 	    "Lines a second that it may log in the long run.")
 
 /* What nobody says: the system's own word. */
@@ -109,7 +113,8 @@ enum limit {
 
 /* Of what one row tells. */
 enum limit_of { LIMIT_OF_DAEMON, LIMIT_OF_UID, LIMIT_OF_CONNECTION, LIMIT_OF_HOST, LIMIT_OF_CHANNEL, LIMIT_OF_NODE, LIMIT_OF_COMPONENT };
-enum limit_form { LIMIT_COUNT, LIMIT_SIZE /* bytes */, LIMIT_TIME /* ns */ };
+/* Only of the first two is it known how much there is. */
+enum limit_form { LIMIT_COUNT, LIMIT_SIZE /* bytes */, LIMIT_TIME /* ns */, LIMIT_RATE };
 
 struct limit_type {
 	const char *name, *doc;

@@ -33,6 +33,7 @@ static void the_table_is_whole(void **state)
 		const struct limit_type *t = &limit_types[i];
 		assert_non_null(t->name);
 		assert_non_null(limit_of_names[t->of]);
+		assert_true(t->form != LIMIT_RATE || t->each == LIMIT_NONE);
 		assert_true(t->fallback >= t->least && (t->fallback <= t->most || i == LIMIT_DESCRIPTORS));
 		if (t->each == LIMIT_NONE)
 			continue;

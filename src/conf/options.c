@@ -26,6 +26,7 @@ enum { SOCKET_MAX = 107, SERVICES_MAX = 64, TOKEN_MAX = 32, WORDS_MAX = 1000 };
 
 /* The section limits { }, as base/limits.h has it. */
 #define FORM_COUNT CONF_COUNT
+#define FORM_RATE CONF_COUNT
 #define FORM_SIZE CONF_SIZE
 #define FORM_TIME CONF_DURATION
 #define LIMIT_OPTION(id, name, of, each, form, number, unit, least, most, doc) \

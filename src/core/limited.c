@@ -65,9 +65,11 @@ void limited_start(struct core *core, const struct limit_values *values)
 
 static void put_row(struct call *c, enum limit what)
 {
-	static const char *const forms[] = {[LIMIT_COUNT] = "number", [LIMIT_SIZE] = "size", [LIMIT_TIME] = "time"};
+	static const char *const forms[] = {[LIMIT_COUNT] = "number", [LIMIT_SIZE] = "size", [LIMIT_TIME] = "time",
+	    [LIMIT_RATE] = "rate"};
 	const struct limit_type *t = &limit_types[what];
 	const struct limit_row *row = &c->core->limits.v[what];
+	bool known = t->form == LIMIT_COUNT || t->form == LIMIT_SIZE;
 	struct msg *m = pattern_match(c->args[0].text, t->name) ? call_answer(c, "limit") : NULL;
 	if (!m)
 		return;
@@ -75,9 +77,9 @@ static void put_row(struct call *c, enum limit what)
 	msg_set(m, "of", limit_of_names[t->of]);
 	msg_set(m, "form", forms[t->form]);
 	msg_set_int(m, "most", row->most);
-	if (t->of == LIMIT_OF_DAEMON || t->of == LIMIT_OF_UID)
+	if (known && (t->of == LIMIT_OF_DAEMON || t->of == LIMIT_OF_UID))
 		msg_set_int(m, "used", limits_used(&c->core->limits, what));
-	if (t->form != LIMIT_TIME && t->of != LIMIT_OF_COMPONENT)
+	if (known)
 		msg_set_int(m, "peak", row->peak);
 	msg_set_int(m, "refused", (int64_t)row->refused);
 	msg_set(m, "doc", t->doc);
@@ -97,7 +99,7 @@ static int run_list(struct call *c)
 static const struct op_field fields[] = {
     {"name", OP_NAME, "as in limits { } of vigia.conf; descriptors: the system's"},
     {"of", OP_TEXT, "what it is for one of: daemon, uid, connection, host, channel, node, component"},
-    {"form", OP_TEXT, "number, size (bytes) or time (ns)"},
+    {"form", OP_TEXT, "number, size (bytes), time (ns) or rate (a number, at once or a second)"},
     {"most", OP_INTEGER, "how much there may be"},
     {"used", OP_INTEGER, "how much there is; of users: that one has who has most"},
     {"peak", OP_INTEGER, "the most that there was since the daemon began"},

@@ -138,6 +138,7 @@ static struct health_options options_of(const struct conf *c, char **masters)
 static struct audit_options audit_options_of(const struct conf *c)
 {
 	return (struct audit_options){.unwritable = (enum audit_unwritable)c->audit.unwritable,
+	    .changes = {(double)c->limits.v[LIMIT_CHANGES_BURST], (double)c->limits.v[LIMIT_CHANGES_RATE]},
 	    .files = {.directory = d.audit_path, .host = d.id, .file_size = c->audit.file_size, .files = (unsigned)c->audit.files}};
 }
 
