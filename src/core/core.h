@@ -103,7 +103,8 @@ struct core {
 	struct core_figures figures;
 	struct peer *peers;
 	TAILQ_HEAD(, peer) strangers; /* the oldest first */
-	int64_t told_descriptors_ns; /* that few are left */
+	unsigned starved; /* listeners that wait for descriptors */
+	int64_t told_starved_ns;
 	unsigned left; /* peers, since memory was last given back */
 	uv_timer_t tidy;
 	void *context; /* of the services' */

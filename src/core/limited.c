@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/limited.h"
 
-#include <stdio.h>
+#include <errno.h>
 
 #include "os/clock.h"
 #include "os/descriptors.h"
@@ -21,31 +21,42 @@ static void see_descriptors(struct core *core)
 		row->peak = row->used;
 }
 
-/* The log has one line a minute, however often a table that is nearly full is filled again. */
-static void tell_few(struct core *core)
+int limited_trouble(const struct core *core, struct buf *ret_what)
 {
 	const struct limit_row *row = &core->limits.v[LIMIT_DESCRIPTORS];
+	if (!core->starved)
+		return 0;
+	buf_putf(ret_what, "%lld of %lld descriptors are open: new connections wait until others close", (long long)row->used,
+	    (long long)row->most);
+	return -EMFILE;
+}
+
+/* The log has one line a minute, however often a table that is nearly full is filled again. */
+static void tell_starved(struct core *core)
+{
 	int64_t now_ns = clock_mono_ns();
-	char text[200];
-	snprintf(text, sizeof text, "%lld of %lld descriptors are open: new connections wait until others close",
-	    (long long)row->used, (long long)row->most);
-	notify_status(text);
-	if (core->told_descriptors_ns && now_ns - core->told_descriptors_ns < TELL_AGAIN_NS)
-		return;
-	core->told_descriptors_ns = now_ns;
-	log_event(LOG_WARNING, "limits", "%s", text);
+	struct buf text = BUF_INIT;
+	limited_trouble(core, &text);
+	notify_status(buf_str(&text));
+	if (!core->told_starved_ns || now_ns - core->told_starved_ns > TELL_AGAIN_NS) {
+		core->told_starved_ns = now_ns;
+		log_event(LOG_WARNING, "limits", "%s", buf_str(&text));
+	}
+	buf_release(&text);
 }
 
 static void on_descriptors(void *data, bool few)
 {
 	struct core *core = data;
 	if (!few) {
-		notify_status("connections are accepted again");
+		if (!--core->starved)
+			notify_status("connections are accepted again");
 		return;
 	}
+	core->starved++;
 	see_descriptors(core);
 	limits_refuse(&core->limits, LIMIT_DESCRIPTORS);
-	tell_few(core);
+	tell_starved(core);
 }
 
 void limited_set(struct core *core, const struct limit_values *values)

@@ -10,6 +10,9 @@ void limited_start(struct core *core, const struct limit_values *values);
 /* From now on these. */
 void limited_set(struct core *core, const struct limit_values *values);
 
+/* -EMFILE: no connections are accepted just now, and why; 0: all is well. */
+int limited_trouble(const struct core *core, struct buf *ret_what);
+
 extern const struct service limit_service;
 
 #endif

@@ -261,6 +261,8 @@ void listener_close(struct listener *l)
 {
 	if (l->path)
 		unlink(l->path);
+	if (uv_is_active((uv_handle_t *)&l->pause))
+		tell(l, false);
 	for (unsigned i = 0; i < l->n; i++) {
 		uv_close((uv_handle_t *)&l->polls[i], on_closed);
 		close(l->fds[i]); /* now: the port may be wanted again in this turn */
