@@ -389,7 +389,7 @@ def test_descriptors_that_run_out(limited, tmp_path, monkeypatch):
         while b"new connections wait until others close" not in manager.recv(4096):
             pass
         works(early, "mine")  # who is there goes on
-        assert [p.get("problem") for p in early.ask("master", "status").all(10)] == ["descriptors"]
+        assert "descriptors" in [p.get("problem") for p in early.ask("master", "status").all(10)]
         answered = [s for s in crowd if select.select([s], [], [], 0)[0]]
         assert 10 < len(answered) < 60
         assert d.read_log().count("new connections wait until others close") == 1
