@@ -5,13 +5,14 @@ import json
 import os
 import resource
 import select
+import shutil
 import socket
 import subprocess
 import tempfile
 
 import pytest
 
-from cluster import Daemon, wait_for
+from cluster import PREFIX, Daemon, wait_for
 from frames_peer import Program, Refused
 from hmon_peer import Client, Config, HmonError, Metric, Node
 from test_frames import EVENT, LOST
@@ -105,10 +106,14 @@ def test_connections_of_one_user(limited):
         s.settimeout(20)
         said = b"".join(iter(lambda: s.recv(4096), b""))
     assert b'<error code="too-many">limit connections_per_uid (5) is reached; limits { connections_per_uid = ... }' in said
+    command = shutil.copy(f"{PREFIX}/bin/vigia", os.path.dirname(d.directory))
+    for _ in range(10):  # it may be hung up on before it has asked
+        p = subprocess.run([command, "limits"], env=d.env(), cwd="/", user=OTHER, capture_output=True, text=True, timeout=20)
+        assert (p.returncode, p.stderr.split(";")[0]) == (1, "vigia: limit connections_per_uid (5) is reached")
     with client_of(d, THIRD) as third:
         works(third, "third")
     told = limits(d)["connections_per_uid"]
-    assert (told["used"], told["peak"], told["refused"]) == (5, 5, 1)
+    assert (told["used"], told["peak"], told["refused"]) == (5, 5, 11)
     held.pop().close()
     wait_for(lambda: limits(d)["connections_per_uid"]["used"] == 4, 20, "one goes")
     with client_of(d, OTHER) as again:
