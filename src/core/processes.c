@@ -449,6 +449,8 @@ static int run_run(struct call *c)
 		return call_fail_arg(c, 2, "a uid");
 	if (c->args[2].number >= 0)
 		who.uid = (uid_t)c->args[2].number;
+	if (call_hold(c, LIMIT_PROGRAMS))
+		return -1;
 	int e = start_entry(c, &who);
 	if (e == -EINVAL)
 		return call_fail_arg(c, 0, "up to %d of a-z, 0-9 and -", SYSTEM_ENTRY_MAX);
