@@ -507,6 +507,6 @@ def test_one_user_can_not_flood_it_with_changes_either(audited):
             for _ in range(2000):
                 for answers in [c.ask("channel", "create", key="k") for _ in range(50)]:
                     answers.all(10)
-        assert e.value.code == "too-many"
+        assert e.value.code == "too-many" and "limit changes_rate (100) is reached" in str(e.value)
     assert once(d, result="refused", uid=OTHER)[0]["code"] == "too-many"
     d.vigia("channel.create", "roots")

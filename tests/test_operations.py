@@ -112,7 +112,7 @@ def test_help_of_a_service_lists_what_it_can_be_asked(daemon):
     (["channel.put", "news", "one"], "tag must be a whole number"),
     (["channel.create", "#1"], "no # first"),
     (["channel.create", "k" * 201], "at most 200 bytes"),
-    (["channel.create", "big", "log=99999999999"], "log must be at most"),
+    (["channel.create", "big", "log=99999999999"], "limit channel_log"),
     (["monitor.history", "from=yesteryear"], "yesteryear"),
     (["channel.subscribe", "nobody"], "no channel has the key nobody"),
 ])

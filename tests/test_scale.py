@@ -244,7 +244,7 @@ def horde(daemon):
     made = []
 
     def make(n):
-        d = daemon('listen = {"127.0.0.1:0"}\nmonitor host { enabled = false }\nlimits { nodes = 20000 connections = 20000 }\n')
+        d = daemon('listen = {"127.0.0.1:0"}\nmonitor host { enabled = false }\nlimits { nodes = 20000 connections = 20000 strangers = 20000 }\n')
         h = Horde(int(wait_for(lambda: re.search(r"127.0.0.1 port (\d+)", d.read_log()), 5)[1]), n)
         made.append(h)
         return d, h

@@ -13,7 +13,7 @@ from test_hosts import free_port
 from test_operations import LIB, build
 
 NONE = "listen = {}\nservices = {}\n"
-OWN = {"host", "cluster", "service", "channel", "audit", "settings", "daemon"}
+OWN = {"host", "cluster", "service", "channel", "limit", "audit", "settings", "daemon"}
 LEFT_OUT = "service {} is not chosen on this host (services in vigia.conf)"
 
 

@@ -357,6 +357,7 @@ int audit_open(struct audit **ret, uv_loop_t *loop, const struct audit_options *
 void audit_configure(struct audit *a, const struct audit_options *o)
 {
 	a->unwritable = o->unwritable;
+	a->rates.changes = o->changes;
 	a->file_size = o->files.file_size;
 	a->keep = o->files.files;
 }

@@ -26,6 +26,7 @@ struct audit;
 struct audit_options {
 	struct audit_files_options files;
 	enum audit_unwritable unwritable;
+	struct audit_pace changes; /* of one user */
 };
 
 /* Whatever is wrong with its files is told by audit_trouble(). 0 or -ENOMEM. */

@@ -27,7 +27,7 @@ static struct audit *a;
 
 static void start(enum audit_unwritable unwritable)
 {
-	struct audit_options o = {
+	struct audit_options o = {.changes = {1000, 100},
 	    .files = {.directory = directory, .host = HOST, .file_size = 16 << 20}, .unwritable = unwritable};
 	disk_full = false;
 	failed = 0;

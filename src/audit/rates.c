@@ -4,19 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct {
-	double burst, per_s;
-} limits[AUDIT_KINDS] = {
-    [AUDIT_CHANGE] = {1000, 100},
-    [AUDIT_TRAFFIC] = {20, 0.2},
-    [AUDIT_REFUSAL] = {50, 1},
-};
-
-static void refill(struct audit_rate *a, int64_t now_ns)
+static const struct audit_pace *pace_of(const struct audit_rates *s, enum audit_kind kind)
 {
-	a->tokens += (double)(now_ns - a->at_ns) * 1e-9 * limits[a->kind].per_s;
-	if (a->tokens > limits[a->kind].burst)
-		a->tokens = limits[a->kind].burst;
+	static const struct audit_pace paces[AUDIT_KINDS] = {[AUDIT_TRAFFIC] = {20, 0.2}, [AUDIT_REFUSAL] = {50, 1}};
+	return kind == AUDIT_CHANGE ? &s->changes : &paces[kind];
+}
+
+static void refill(const struct audit_rates *s, struct audit_rate *a, int64_t now_ns)
+{
+	const struct audit_pace *pace = pace_of(s, a->kind);
+	a->tokens += (double)(now_ns - a->at_ns) * 1e-9 * pace->per_s;
+	if (a->tokens > pace->burst)
+		a->tokens = pace->burst;
 	a->at_ns = now_ns;
 }
 
@@ -27,17 +26,18 @@ static bool is_of(const struct audit_rate *a, const struct audit_record *r, enum
 }
 
 /* Nothing would be lost with it. */
-static bool is_free(struct audit_rate *a, int64_t now_ns)
+static bool is_free(const struct audit_rates *s, struct audit_rate *a, int64_t now_ns)
 {
 	if (!a->used)
 		return true;
-	refill(a, now_ns);
-	return !a->left_out && a->tokens >= limits[a->kind].burst;
+	refill(s, a, now_ns);
+	return !a->left_out && a->tokens >= pace_of(s, a->kind)->burst;
 }
 
-static struct audit_rate *take_place(struct audit_rate *a, const struct audit_record *r, enum audit_kind kind, int64_t now_ns)
+static struct audit_rate *take_place(const struct audit_rates *s, struct audit_rate *a, const struct audit_record *r,
+    enum audit_kind kind, int64_t now_ns)
 {
-	*a = (struct audit_rate){.used = true, .kind = kind, .uid = r ? r->uid : AUDIT_NOBODY, .tokens = limits[kind].burst,
+	*a = (struct audit_rate){.used = true, .kind = kind, .uid = r ? r->uid : AUDIT_NOBODY, .tokens = pace_of(s, kind)->burst,
 	    .at_ns = now_ns};
 	snprintf(a->host, sizeof a->host, "%s", r ? r->host : "");
 	snprintf(a->how, sizeof a->how, "%s", r ? r->how : "");
@@ -51,14 +51,14 @@ static struct audit_rate *place_of(struct audit_rates *s, const struct audit_rec
 		if (is_of(&s->v[i], r, kind))
 			return &s->v[i];
 	for (size_t i = 0; i < AUDIT_RATES; i++)
-		if (is_free(&s->v[i], now_ns))
-			return take_place(&s->v[i], r, kind, now_ns);
-	return shared->used ? shared : take_place(shared, NULL, kind, now_ns);
+		if (is_free(s, &s->v[i], now_ns))
+			return take_place(s, &s->v[i], r, kind, now_ns);
+	return shared->used ? shared : take_place(s, shared, NULL, kind, now_ns);
 }
 
-static bool take(struct audit_rate *a, int64_t now_ns)
+static bool take(const struct audit_rates *s, struct audit_rate *a, int64_t now_ns)
 {
-	refill(a, now_ns);
+	refill(s, a, now_ns);
 	if (a->tokens < 1)
 		return false;
 	a->tokens--;
@@ -70,7 +70,7 @@ bool audit_rates_take(struct audit_rates *s, const struct audit_record *r, enum 
 	if (kind == AUDIT_CHANGE)
 		return true;
 	struct audit_rate *a = place_of(s, r, kind, now_ns);
-	if (take(a, now_ns))
+	if (take(s, a, now_ns))
 		return true;
 	if (!a->left_out++)
 		a->since_ns = r->time_ns;
@@ -79,7 +79,7 @@ bool audit_rates_take(struct audit_rates *s, const struct audit_record *r, enum 
 
 bool audit_rates_may_change(struct audit_rates *s, const struct audit_record *r, int64_t now_ns)
 {
-	return take(place_of(s, r, AUDIT_CHANGE, now_ns), now_ns);
+	return take(s, place_of(s, r, AUDIT_CHANGE, now_ns), now_ns);
 }
 
 struct audit_rate *audit_rates_left_out(struct audit_rates *s)

@@ -25,7 +25,13 @@ struct audit_rate {
 	uint64_t left_out;
 };
 
+/* So many at once, and so many a second in the long run. */
+struct audit_pace {
+	double burst, per_s;
+};
+
 struct audit_rates {
+	struct audit_pace changes;
 	struct audit_rate v[AUDIT_RATES + AUDIT_KINDS]; /* the last ones are those that are shared */
 };
 

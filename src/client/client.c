@@ -74,6 +74,7 @@ static const struct xml_sink sink = {on_open, on_stanza, on_row, on_close};
 
 /* --- connecting --- */
 
+/* Who hung up may have said why: that is still to be read. */
 static int send_all(int fd, const char *bytes, size_t n)
 {
 	while (n) {
@@ -81,7 +82,7 @@ static int send_all(int fd, const char *bytes, size_t n)
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0)
-			return -errno;
+			return errno == EPIPE ? 0 : -errno;
 		bytes += k;
 		n -= (size_t)k;
 	}

@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "conf/settings.h"
 
 enum { CONF_FILE_MAX = 1 << 20, CONF_MONITORS_MAX = 256, CONF_NAME_MAX = 63, CONF_REALM_MAX = 32, CONF_OPERATORS_MAX = 64 };
@@ -104,7 +105,7 @@ struct conf {
 
 	struct {
 		int64_t file_size; /* bytes */
-		int files; /* 0: all */
+		int64_t files; /* 0: all */
 		int unwritable; /* as CONF_AUDIT's words are in order: hold, refuse, go-on */
 	} audit;
 
@@ -114,14 +115,7 @@ struct conf {
 		struct conf_addresses masters;
 	} add;
 
-	struct {
-		int connections;
-		int connections_per_uid;
-		int nodes;
-		int monitors_per_node;
-		int queries; /* under way on one connection */
-		int64_t pending; /* bytes waiting for one peer */
-	} limits;
+	struct limit_values limits;
 
 	struct {
 		char *server; /* nats://HOST:PORT, several with a comma between; a user and password may be in it */

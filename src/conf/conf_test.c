@@ -76,7 +76,7 @@ static void without_a_file_everything_has_its_default(void **state)
 	assert_true(c->master.watch.down_ns == 3 * SEC);
 	assert_true(c->history.keep_ns == 30 * 86400 * SEC);
 	assert_true(c->history.size == 1LL << 30);
-	assert_int_equal(c->limits.pending, 1 << 20);
+	assert_int_equal(c->limits.v[LIMIT_PENDING], 1 << 20);
 	assert_int_equal(c->n_monitors, 3);
 	assert_string_equal(c->monitors[0].name, "host");
 	assert_string_equal(c->monitors[2].program, "temperature");
@@ -110,7 +110,7 @@ static void every_kind_of_value(void **state)
 	assert_true(c->node.send_ns == 0);
 	assert_false(c->history.enabled);
 	assert_true(c->history.size == 2LL << 40);
-	assert_int_equal(c->limits.nodes, 7);
+	assert_int_equal(c->limits.v[LIMIT_NODES], 7);
 	assert_true(conf_is_exposed(c));
 	conf_free(c);
 }

@@ -24,6 +24,14 @@
 
 enum { SOCKET_MAX = 107, SERVICES_MAX = 64, TOKEN_MAX = 32, WORDS_MAX = 1000 };
 
+/* The section limits { }, as base/limits.h has it. */
+#define FORM_COUNT CONF_COUNT
+#define FORM_RATE CONF_COUNT
+#define FORM_SIZE CONF_SIZE
+#define FORM_TIME CONF_DURATION
+#define LIMIT_OPTION(id, name, of, each, form, number, unit, least, most, doc) \
+	{CONF_LIMITS, #name, FORM_##form, #number #unit, least, most, AT(limits.v[LIMIT_##id]), doc},
+
 /* clang-format off */
 const struct conf_option conf_options[] = {
 	{CONF_TOP, "name", CONF_NAME, NULL, 0, 0, AT(name),
@@ -127,18 +135,7 @@ const struct conf_option conf_options[] = {
 	    "The masters that added hosts shall name. By default those of this node; of one without masters, itself: where it "
 	    "listens beyond this machine."},
 
-	{CONF_LIMITS, "connections", CONF_COUNT, "16384", 16, 1000000, AT(limits.connections),
-	    "Connections in all."},
-	{CONF_LIMITS, "connections_per_uid", CONF_COUNT, "4096", 1, 1000000, AT(limits.connections_per_uid),
-	    "Connections of one local user, over the Unix socket."},
-	{CONF_LIMITS, "nodes", CONF_COUNT, "16384", 1, 1000000, AT(limits.nodes),
-	    "Nodes that a master knows."},
-	{CONF_LIMITS, "monitors_per_node", CONF_COUNT, "256", 1, 256, AT(limits.monitors_per_node),
-	    "Monitors of one node."},
-	{CONF_LIMITS, "queries", CONF_COUNT, "64", 1, 64, AT(limits.queries),
-	    "Queries under way on one connection."},
-	{CONF_LIMITS, "pending", CONF_SIZE, "1MiB", 64 * KIB, 1024 * MIB, AT(limits.pending),
-	    "Bytes that wait for a peer that does not read; past them its connection closes."},
+	LIMITS_SAID(LIMIT_OPTION)
 
 	{CONF_NATS, "server", CONF_SERVER, "nats://127.0.0.1:4222", 0, 0, AT(nats.server),
 	    "The nats-server: nats://HOST:PORT or nats://USER:PASSWORD@HOST:PORT, several with a comma between. Read where "
@@ -332,7 +329,7 @@ static int set_count(const struct conf_option *o, void *field, const char *text,
 	int r = set_number(o, parsed, n, put_count, "a whole number", why);
 
 	if (r == 0)
-		*(int *)field = (int)n;
+		*(int64_t *)field = n;
 	return r;
 }
 
@@ -557,7 +554,7 @@ static void print_size(const void *field, struct buf *to)
 
 static void print_count(const void *field, struct buf *to)
 {
-	buf_put_int(to, *(const int *)field);
+	buf_put_int(to, *(const int64_t *)field);
 }
 
 static void print_string(const void *field, struct buf *to)

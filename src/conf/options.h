@@ -6,7 +6,7 @@
 
 #include "conf/conf.h"
 
-enum { CONF_OPTIONS_MAX = 64 };
+enum { CONF_OPTIONS_MAX = 128 };
 
 enum conf_section { CONF_TOP, CONF_NODE, CONF_MASTER, CONF_WATCHED, CONF_HISTORY, CONF_AUDIT, CONF_ADD, CONF_LIMITS, CONF_NATS, CONF_SECTIONS };
 
@@ -15,7 +15,7 @@ enum conf_type {
 	CONF_DURATION, /* int64_t, ns */
 	CONF_SEND,     /* the same, or 0 for "on-request" */
 	CONF_SIZE,     /* int64_t, bytes */
-	CONF_COUNT,    /* int */
+	CONF_COUNT,    /* int64_t */
 	CONF_NAME,     /* char * */
 	CONF_SOCKET,   /* char * */
 	CONF_LISTEN,   /* struct conf_addresses, numeric */

@@ -186,8 +186,12 @@ int audited_may_change(struct call *c)
 	name_caller(&w, c);
 	int r = audit_may_change(c->core->audit, &w.r, call_trusted(c), &why);
 	c->refused = r;
-	if (r)
-		call_fail(c, r == -EAGAIN ? "too-many" : "unavailable", "%s.%s: %s", c->op->noun, c->op->verb, buf_str(&why));
+	if (r == -EAGAIN) {
+		limits_refuse(&c->core->limits, LIMIT_CHANGES_RATE);
+		call_fail_limit(c, LIMIT_CHANGES_RATE);
+	} else if (r) {
+		call_fail(c, "unavailable", "%s.%s: %s", c->op->noun, c->op->verb, buf_str(&why));
+	}
 	buf_release(&why);
 	return r ? -1 : 0;
 }

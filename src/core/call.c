@@ -12,6 +12,9 @@
 
 /* --- life --- */
 
+#define HOLD(what) (UINT64_C(1) << (what))
+_Static_assert(LIMITS_N <= 64, "a call has no room to hold so many limits");
+
 static struct frame_caller caller_of(const struct asker *a, const struct asked *asked)
 {
 	if (a->foreign)
@@ -32,10 +35,19 @@ struct call *call_new(struct asker *a, const struct op *op, const struct asked *
 	return c;
 }
 
+static void let_go(struct call *c, uint64_t holds)
+{
+	for (enum limit what = 0; what < LIMITS_N; what++)
+		if (holds & c->holds & HOLD(what))
+			limits_give(&c->core->limits, what, c->counted, 1);
+	c->holds &= ~holds;
+}
+
 void call_leave_op(struct call *c)
 {
 	if (c->op->over)
 		c->op->over(c);
+	let_go(c, ~HOLD(LIMIT_OPERATIONS));
 	c->state = NULL;
 	c->more = false;
 }
@@ -49,6 +61,7 @@ static void call_free(struct call *c)
 		}
 	c->asker->calls_n--;
 	call_leave_op(c);
+	let_go(c, HOLD(LIMIT_OPERATIONS));
 	msg_free(c->msg);
 	free(c);
 }
@@ -184,6 +197,27 @@ int call_fail_errno(struct call *c, int r)
 	return call_fail(c, "failed", "%s.%s: %s", c->op->noun, c->op->verb, strerror(-r));
 }
 
+int call_fail_limit(struct call *c, enum limit reached)
+{
+	struct buf text = BUF_INIT;
+	limits_put_reached(&c->core->limits, reached, &text);
+	c->refused = true;
+	call_fail(c, "too-many", "%s", buf_str(&text));
+	buf_release(&text);
+	return -1;
+}
+
+int call_hold(struct call *c, enum limit what)
+{
+	if (c->holds & HOLD(what))
+		return 0;
+	enum limit reached = limits_take(&c->core->limits, what, c->counted, 1);
+	if (reached != LIMIT_NONE)
+		return call_fail_limit(c, reached);
+	c->holds |= HOLD(what);
+	return 0;
+}
+
 size_t call_pending(const struct call *c)
 {
 	return c->asker->type->pending(c->asker);
@@ -204,6 +238,16 @@ static bool is_trusted(uid_t uid)
 bool asker_trusted(const struct asker *a)
 {
 	return !asker_is_stranger(a) && is_trusted(a->uid);
+}
+
+uid_t uid_counted(uid_t uid)
+{
+	return is_trusted(uid) ? LIMITS_NOBODY : uid;
+}
+
+uid_t asker_counted(const struct asker *a)
+{
+	return a->foreign ? LIMITS_NOBODY : uid_counted(a->uid);
 }
 
 uid_t call_uid(const struct call *c)

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "core/op.h"
 #include "proto/frame.h"
 #include "proto/msg.h"
@@ -41,7 +42,7 @@ struct asker_type {
 	/* How many bytes wait for it to read. */
 	size_t (*pending)(const struct asker *a);
 	/* More than its share of calls: the asker is refused as a whole. NULL: just this call is. */
-	void (*too_many)(struct asker *a, unsigned most);
+	void (*too_many)(struct asker *a, enum limit reached);
 	/* Do answers carry the number in the message itself (XML), or beside it? */
 	bool number_in_answer;
 };
@@ -75,6 +76,9 @@ bool call_trusted(const struct call *c);
 /* May it do what is for the daemon's own user, root, and where the operation says so for operators? */
 bool call_operates(const struct call *c);
 bool call_is_of(const struct call *c, uid_t uid);
+/* On whose row of limits what is his is: LIMITS_NOBODY for strangers, root and the daemon's own user. */
+uid_t uid_counted(uid_t uid);
+uid_t asker_counted(const struct asker *a);
 bool asker_has_call(const struct asker *a, int64_t id);
 /* What was sent has left: goes on with calls that have more. */
 void asker_go_on(struct asker *a);
@@ -108,6 +112,8 @@ struct call {
 	bool refused; /* whatever code it ends with */
 	bool proven;  /* its user has signed it */
 	uint8_t handed_on; /* how often */
+	uid_t counted; /* on whose row of limits; LIMITS_NOBODY: on none */
+	uint64_t holds; /* one of each of these limits, until it is over */
 	uint64_t begun_ms; /* by the loop's clock */
 	struct msg *msg;
 	struct call *next;
@@ -137,6 +143,11 @@ enum { CALL_HAND_ON_MAX = 4 };
  * time: for a service that has another server there. Where a host or program asked, its own daemon does so. Fails after an
  * answer, and the fifth time; one-way it may just end. Returns -1. */
 int call_hand_on(struct call *c, const char *to);
+
+/* Ends the call with too-many, as this limit is reached; returns -1. */
+int call_fail_limit(struct call *c, enum limit reached);
+/* Counts one of `what` for its caller until it is over, or fails: then returns -1. At most once of each. */
+int call_hold(struct call *c, enum limit what);
 
 /* How much waits for this caller to read. */
 size_t call_pending(const struct call *c);

@@ -97,6 +97,7 @@ static struct chain *chain_new(struct call *c, struct channel_entry *to, const s
 {
 	struct chain *ch = calloc(1, sizeof *ch);
 	if (!ch || !(ch->from = strdup(c->args[1].text))) {
+		limits_give(&c->core->limits, LIMIT_CHAINS, c->counted, 1);
 		free(ch);
 		return NULL;
 	}
@@ -137,6 +138,7 @@ static void discard(struct chain *ch)
 	*at = ch->next;
 	ch->to->chains_n--;
 	ch->asker.core->chains->n--;
+	limits_give(&ch->asker.core->limits, LIMIT_CHAINS, asker_counted(&ch->asker), 1);
 	ch->to = NULL;
 	silence(ch);
 	enqueue(ch);
@@ -790,8 +792,9 @@ int chain_run(struct call *c)
 		return again(c, ch);
 	if (ch)
 		discard(ch);
-	if (c->core->chains->n >= CHAINS_MAX)
-		return call_fail(c, "too-many", "%d chains are as many as a host has", CHAINS_MAX);
+	enum limit reached = limits_take(&c->core->limits, LIMIT_CHAINS, c->counted, 1);
+	if (reached != LIMIT_NONE)
+		return call_fail_limit(c, reached);
 	ch = chain_new(c, to, &host);
 	if (!ch)
 		return call_fail(c, "failed", "no memory");

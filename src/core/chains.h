@@ -12,7 +12,7 @@
 
 #include "core/channel_entry.h"
 
-enum { CHAINS_MAX = 4096, CHAIN_UPSTREAMS_MAX = 4096 /* of one channel */ };
+enum { CHAIN_UPSTREAMS_MAX = 4096 /* of one channel */ };
 
 /* Tags of the channel "chains". */
 enum { CHAIN_EVENT_BEGUN = 1, CHAIN_EVENT_WAITING = 2, CHAIN_EVENT_ENDED = 4 };

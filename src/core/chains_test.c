@@ -326,7 +326,7 @@ static const struct service *const services[] = {&channel_service, NULL};
 
 static void start(int host)
 {
-	static const struct core_limits limits = {.connections = 10, .pending = 1 << 20, .calls = 64, .opening_ns = 1000000000};
+	static const struct limit_values limits = {{[LIMIT_CONNECTIONS] = 10, [LIMIT_OPENING] = 1000000000}};
 	struct host_id id = id_of(host);
 	struct buf why = BUF_INIT;
 	char name[8] = {'h', (char)('0' + host)};

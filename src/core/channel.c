@@ -51,6 +51,12 @@ struct channel *channel_new(const struct channel_id *id, const char *key, size_t
 	return c;
 }
 
+void channel_count(struct channel *c, struct limits *limits, uid_t owner)
+{
+	c->log.limits = limits;
+	c->log.owner = owner;
+}
+
 void channel_free(struct channel *c)
 {
 	if (!c)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "proto/causal.h"
 #include "proto/frame.h"
 
@@ -31,6 +32,8 @@ struct channel_reader;
 /* The first event gets sequence 1. log: bytes at most (what an event takes: its frame), or the newest event
  * alone; as much again may wait for causes. NULL: no memory. */
 struct channel *channel_new(const struct channel_id *id, const char *key, size_t log);
+/* What its log keeps is this user's from now on, as limits has it: with no room left the oldest goes. Borrowed. */
+void channel_count(struct channel *c, struct limits *limits, uid_t owner);
 /* All readers must have gone. */
 void channel_free(struct channel *c);
 const char *channel_key(const struct channel *c);

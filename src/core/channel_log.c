@@ -99,6 +99,8 @@ static void segment_free(struct channel_log *l, struct segment *s)
 
 void channel_log_release(struct channel_log *l)
 {
+	if (l->limits)
+		limits_give(l->limits, LIMIT_CHANNEL_LOGS, l->owner, (int64_t)l->bytes);
 	while (!TAILQ_EMPTY(&l->segments))
 		segment_free(l, TAILQ_FIRST(&l->segments));
 }
@@ -193,6 +195,8 @@ static void drop_oldest(struct channel_log *l)
 	}
 	s->begin += n;
 	l->bytes -= n;
+	if (l->limits)
+		limits_give(l->limits, LIMIT_CHANNEL_LOGS, l->owner, (int64_t)n);
 	l->oldest += span;
 	if (s->begin == s->frames.len)
 		segment_free(l, s);
@@ -212,12 +216,25 @@ static void wake_done(struct channel_log *l, struct segment *s, size_t at, uint6
 	}
 }
 
+/* Its own limit is none that is reached: a log drops its oldest as it goes. */
+static bool is_full(const struct channel_log *l, size_t n)
+{
+	if (l->bytes + n > l->limit)
+		return true;
+	enum limit full = l->limits ? limits_full(l->limits, LIMIT_CHANNEL_LOGS, l->owner, (int64_t)n) : LIMIT_NONE;
+	if (full != LIMIT_NONE)
+		limits_refuse(l->limits, full);
+	return full != LIMIT_NONE;
+}
+
 /* The newest, of n bytes, is there: the oldest go until it fits, and who had read everything hears of it. */
 static void appended(struct channel_log *l, struct segment *s, size_t at, size_t n, uint64_t first)
 {
-	l->bytes += n;
-	while (l->bytes > l->limit && l->oldest < first)
+	while (l->oldest < first && is_full(l, n))
 		drop_oldest(l);
+	l->bytes += n;
+	if (l->limits)
+		limits_force(l->limits, LIMIT_CHANNEL_LOGS, l->owner, (int64_t)n);
 	wake_done(l, s, at, first);
 }
 

@@ -24,6 +24,8 @@ struct channel_log {
 	uint64_t oldest;
 	size_t bytes, limit;
 	size_t segment; /* bytes of one */
+	struct limits *limits; /* NULL: none but its own */
+	uid_t owner;
 };
 
 void channel_log_init(struct channel_log *l, size_t limit);

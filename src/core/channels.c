@@ -127,13 +127,14 @@ static void entry_free(struct channel_entry *e)
 	free(e);
 }
 
-static int create(struct core *core, const char *key, size_t log, struct channel_entry **ret)
+static int create(struct core *core, const char *key, size_t log, uid_t owner, struct channel_entry **ret)
 {
 	struct channels *s = core->channels;
 	struct channel_entry *e = calloc(1, sizeof *e);
 	if (!e)
 		return -ENOMEM;
 	struct channel_id id = {.host = core->id, .number = s->next};
+	e->owner = owner;
 	e->key = strdup(key);
 	e->channel = e->key ? channel_new(&id, key, log) : NULL;
 	int r = e->channel ? names_add(&s->by_key, e) : -ENOMEM;
@@ -143,6 +144,7 @@ static int create(struct core *core, const char *key, size_t log, struct channel
 	}
 	e->number = s->next++;
 	*place_of(s, e->number) = e;
+	channel_count(e->channel, &core->limits, uid_counted(owner));
 	*ret = e;
 	return 0;
 }
@@ -166,6 +168,13 @@ static void put_channel(struct call *c, const struct channel_entry *e)
 	call_send(c, m);
 }
 
+/* Who says nothing gets what he may have. */
+static int64_t log_of(const struct call *c)
+{
+	int64_t most = c->core->limits.v[LIMIT_CHANNEL_LOG].most;
+	return !msg_field(c->msg, "log") && most < c->args[1].number ? most : c->args[1].number;
+}
+
 static int check_key(struct call *c)
 {
 	struct channel_id id;
@@ -173,19 +182,19 @@ static int check_key(struct call *c)
 		return call_fail_arg(c, 0, "at most %d bytes with no # first", KEY_MAX);
 	if (!channel_id_parse(c->args[0].text, &id))
 		return call_fail_arg(c, 0, "a key, no id");
-	if (c->args[1].number > CHANNEL_LOG_MAX)
-		return call_fail_arg(c, 1, "at most %d bytes", CHANNEL_LOG_MAX);
-	return 0;
+	return limits_allow(&c->core->limits, LIMIT_CHANNEL_LOG, log_of(c)) ? 0 : call_fail_limit(c, LIMIT_CHANNEL_LOG);
 }
 
 static int create_for(struct call *c, struct channel_entry **ret)
 {
-	if (c->core->channels->by_key.n >= CHANNELS_MAX)
-		return call_fail(c, "too-many", "%d channels are as many as a host has", CHANNELS_MAX);
-	int r = create(c->core, c->args[0].text, (size_t)c->args[1].number, ret);
-	if (r)
+	enum limit reached = limits_take(&c->core->limits, LIMIT_CHANNELS, c->counted, 1);
+	if (reached != LIMIT_NONE)
+		return call_fail_limit(c, reached);
+	int r = create(c->core, c->args[0].text, (size_t)log_of(c), call_uid(c), ret);
+	if (r) {
+		limits_give(&c->core->limits, LIMIT_CHANNELS, c->counted, 1);
 		return call_fail_errno(c, r);
-	(*ret)->owner = call_uid(c);
+	}
 	(*ret)->open_to_all = c->args[2].number;
 	return 0;
 }
@@ -338,6 +347,7 @@ static void delete(struct core *core, struct channel_entry *e)
 	chains_end(core, e);
 	*place_of(core->channels, e->number) = e->next;
 	names_remove(&core->channels->by_key, e->key);
+	limits_give(&core->limits, LIMIT_CHANNELS, uid_counted(e->owner), 1);
 	entry_free(e);
 }
 
@@ -382,10 +392,10 @@ static int put(struct asker *a, struct channel_entry *e, struct frame_event *eve
 static int create_own(struct core *core, const char *key)
 {
 	struct channel_entry *e;
-	int r = create(core, key, OWN_LOG, &e);
+	int r = create(core, key, OWN_LOG, geteuid(), &e);
 	if (r)
 		return r;
-	e->owner = geteuid();
+	limits_force(&core->limits, LIMIT_CHANNELS, LIMITS_NOBODY, 1);
 	e->readable = true;
 	return 0;
 }

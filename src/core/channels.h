@@ -10,8 +10,6 @@
 #include "core/channel.h"
 #include "core/core.h"
 
-enum { CHANNELS_MAX = 4096, CHANNEL_LOG_MAX = 64 << 20 };
-
 int channels_start(struct core *core);
 /* Loop's turn: tells subscribers that their channels end. */
 void channels_stop(struct core *core);

@@ -8,8 +8,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
+#include "base/limits.h"
 #include "core/call.h"
 #include "identity/certificate.h"
 #include "identity/context.h"
@@ -58,14 +60,6 @@ struct service {
 	const struct role *const *roles; /* ends with NULL; may be NULL */
 };
 
-struct core_limits {
-	unsigned connections;	/* all */
-	unsigned connections_per_uid; /* on the Unix socket; root and the daemon's own user are not counted */
-	size_t pending;		/* bytes waiting for a peer */
-	unsigned calls;		/* under way on one connection */
-	int64_t opening_ns;	/* from accept to the root, and to registration */
-};
-
 struct core_figures {
 	uint64_t accepted, refused, stanzas, rows, calls, errors, overflows;
 	unsigned peers;
@@ -105,9 +99,12 @@ struct core {
 	uint64_t askers, relays; /* so far */
 	const struct service *const *services;
 	const struct service *const *left_out; /* there are, but not chosen on this host; ends with NULL; NULL: none */
-	struct core_limits limits;
+	struct limits limits;
 	struct core_figures figures;
 	struct peer *peers;
+	TAILQ_HEAD(, peer) strangers; /* the oldest first */
+	unsigned starved; /* listeners that wait for descriptors */
+	int64_t told_starved_ns;
 	unsigned left; /* peers, since memory was last given back */
 	uv_timer_t tidy;
 	void *context; /* of the services' */
@@ -119,7 +116,7 @@ extern const struct service registry_service;
 void registry_end(struct core *core);
 
 int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, const char *name, const struct service *const *services,
-    const struct core_limits *limits);
+    const struct limit_values *limits);
 /* Says good-bye to every peer; the loop ends when they are gone. */
 void core_stop(struct core *core);
 /* The service after this one (NULL: the first), those that programs offer last; NULL: no more. */
@@ -152,6 +149,10 @@ struct peer {
 	enum context_protocol protocol;
 	struct certificate who;
 	uv_timer_t *timer;
+	uid_t counted;	  /* on whose row of limits it is; LIMITS_NOBODY: on none */
+	size_t pending;	  /* bytes that are counted there */
+	bool strange;	  /* has not said who it is: */
+	TAILQ_ENTRY(peer) strangers;
 	int64_t next_query; /* ids of the queries that we ask */
 	struct peer *next, **link;
 };
@@ -166,12 +167,16 @@ void peer_registered(struct peer *p);
 /* Sends a stanza and frees it. */
 void peer_send(struct peer *p, struct msg *m);
 void peer_send_row(struct peer *p, const struct xml_row *row);
+/* Has the table of limits know what waits for all of them now. */
+void peers_count_pending(struct core *core);
 /* For bytes that are put by hand; counts against the limit at the end of the turn. */
 struct buf *peer_out(struct peer *p);
 /* <error>, without closing. */
 void peer_error(struct peer *p, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* <error>, then the connection closes; `closed` is called with this text. Returns -EPROTO for convenience. */
 int peer_refuse(struct peer *p, const char *code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same with too-many, as this limit is reached. */
+int peer_refuse_limit(struct peer *p, enum limit reached);
 /* Closes at once, or after what is pending; `closed` is not called. */
 void peer_close(struct peer *p);
 void peer_leave(struct peer *p);

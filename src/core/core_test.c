@@ -196,8 +196,8 @@ static int ends_n;
 
 static int set_up(void **state)
 {
-	static const struct core_limits limits = {.connections = CONNECTIONS, .connections_per_uid = CONNECTIONS,
-	    .pending = PENDING, .calls = CALLS, .opening_ns = 200000000};
+	static const struct limit_values limits = {{[LIMIT_CONNECTIONS] = CONNECTIONS,
+	    [LIMIT_PENDING] = PENDING, [LIMIT_QUERIES] = CALLS, [LIMIT_OPENING] = 200000000}};
 	memset(&seen, 0, sizeof seen);
 	memset(&core, 0, sizeof core);
 	ends_n = 0;
@@ -425,7 +425,7 @@ static void too_many_calls_close_the_connection_and_free_them(void **state)
 		say(&e, query);
 	}
 	UNTIL(e.eof);
-	assert_true(has(&e, "<error code=\"too-many\">more than 4 queries under way</error>\n</hmon>"));
+	assert_true(has(&e, "<error code=\"too-many\">limit queries (4) is reached; limits { queries = ... } in vigia.conf raises it</error>\n</hmon>"));
 	assert_int_equal(seen.overs, CALLS);
 	assert_int_equal(seen.alive, 0);
 	assert_int_equal(seen.closed, 1);

@@ -13,8 +13,6 @@
 #include "core/relay.h"
 #include "core/secure.h"
 
-enum { HOST_CALLS = 4096 /* under way for another host: those of all who ask there */ };
-
 /* --- finding --- */
 
 const struct op *core_op(const struct core *core, const char *noun, const char *verb)
@@ -288,6 +286,22 @@ static bool deadline_ok(struct asker *a, const struct asked *asked)
 	return false;
 }
 
+static bool has_room(struct asker *a, const struct asked *asked)
+{
+	enum limit what = a->foreign ? LIMIT_QUERIES_PER_HOST : LIMIT_QUERIES;
+	struct buf text = BUF_INIT;
+	if (limits_allow(&a->core->limits, what, a->calls_n + 1))
+		return true;
+	if (a->type->too_many) {
+		a->type->too_many(a, what);
+		return false;
+	}
+	limits_put_reached(&a->core->limits, what, &text);
+	refuse(a, asked, "too-many", "%s", buf_str(&text));
+	buf_release(&text);
+	return false;
+}
+
 static struct call *begin(struct asker *a, const struct asked *asked, struct msg *query)
 {
 	const struct op *op = op_for(a->core, asked->to, query);
@@ -297,14 +311,8 @@ static struct call *begin(struct asker *a, const struct asked *asked, struct msg
 		refuse_unknown(a, asked, query->name, msg_get(query, "query", ""));
 		return NULL;
 	}
-	unsigned most = a->foreign ? HOST_CALLS : a->core->limits.calls;
-	if (a->calls_n >= most) {
-		if (a->type->too_many)
-			a->type->too_many(a, most);
-		else
-			refuse(a, asked, "too-many", "more than %u queries under way", most);
+	if (!has_room(a, asked))
 		return NULL;
-	}
 	struct call *c = call_new(a, op, asked, query);
 	if (!c)
 		refuse(a, asked, "failed", "no memory");
@@ -319,9 +327,19 @@ static void run_op(struct call *c)
 	call_settle(c, r);
 }
 
+/* By now it is known who he is. */
+static int hold(struct call *c)
+{
+	if (!c->holds)
+		c->counted = uid_counted(call_uid(c));
+	if (call_hold(c, LIMIT_OPERATIONS))
+		return -1;
+	return c->op->flags & OP_STREAMS ? call_hold(c, LIMIT_SUBSCRIPTIONS) : 0;
+}
+
 static void set_out(struct call *c, const char *to)
 {
-	if (permitted(c))
+	if (permitted(c) || hold(c))
 		return;
 	if (!c->op->run)
 		call_settle(c, links_ask(c, to, c->deadline_ms));

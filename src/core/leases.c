@@ -121,14 +121,6 @@ static int name_target(struct call *c, char *ret, size_t n)
 	return call_fail(c, "not-found", "no service is named %s", service);
 }
 
-static int check_count(struct call *c)
-{
-	unsigned n = 0;
-	for (const struct lease *l = c->core->leases; l; l = l->next)
-		n++;
-	return n < LEASES_MAX ? 0 : call_fail(c, "too-many", "%d leases are as many as a host has", LEASES_MAX);
-}
-
 static int check_conflict(struct call *c, const char *what, enum lease_mode mode)
 {
 	struct buf why = BUF_INIT;
@@ -167,7 +159,8 @@ static int run_take(struct call *c)
 	int mode = mode_named(c->args[0].text);
 	if (mode < 0)
 		return call_fail_arg(c, 0, "observe, share or exclusive");
-	if (name_target(c, what, sizeof what) || check_count(c) || check_conflict(c, what, (enum lease_mode)mode))
+	if (name_target(c, what, sizeof what) || check_conflict(c, what, (enum lease_mode)mode) ||
+	    call_hold(c, LIMIT_LEASES))
 		return -1;
 	struct lease *l = calloc(1, sizeof *l);
 	if (!l)

@@ -13,7 +13,6 @@
 
 enum lease_mode { LEASE_OBSERVE, LEASE_SHARE, LEASE_EXCLUSIVE };
 
-enum { LEASES_MAX = 4096 };
 
 /* May this asker control it, as far as leases go? If not, `why` names the holder. `what`: "process 4711". */
 bool lease_allows(const struct call *c, const char *what, struct buf *why);

@@ -16,13 +16,13 @@ static const int64_t KEPT_NS = (ORDER_LIFE_S + 2 * ORDER_SKEW_S) * 1000000000LL;
 struct taken {
 	uint8_t nonce[ORDER_NONCE];
 	int64_t since_ns; /* monotonic */
+	uid_t counted;
 	struct taken *next, *later;
 };
 
 struct orders {
 	uint64_t life, secret; /* where a nonce lies is nobody's to choose */
 	struct taken *buckets[BUCKETS], *first, **end;
-	unsigned n;
 };
 
 /* --- once --- */
@@ -51,34 +51,51 @@ static struct taken **place_of(struct orders *o, const uint8_t nonce[ORDER_NONCE
 	return t;
 }
 
-static void forget_old(struct orders *o, int64_t now_ns)
+static void forget_old(struct core *core, int64_t now_ns)
 {
+	struct orders *o = core->orders;
 	while (o->first && now_ns - o->first->since_ns > KEPT_NS) {
 		struct taken *t = o->first;
 		*place_of(o, t->nonce) = t->next;
 		if (!(o->first = t->later))
 			o->end = &o->first;
-		o->n--;
+		limits_give(&core->limits, LIMIT_ORDERS, t->counted, 1);
 		free(t);
 	}
 }
 
-/* -EALREADY: it was taken; -ENOBUFS: too many were. */
-static int take_once(struct orders *o, const uint8_t nonce[ORDER_NONCE], int64_t now_ns)
+static int keep(struct orders *o, struct taken **at, const uint8_t nonce[ORDER_NONCE], uid_t counted, int64_t now_ns)
 {
-	forget_old(o, now_ns);
-	struct taken **at = place_of(o, nonce);
-	if (*at)
-		return -EALREADY;
-	struct taken *t = o->n < ORDERS_MAX ? calloc(1, sizeof *t) : NULL;
+	struct taken *t = calloc(1, sizeof *t);
 	if (!t)
-		return -ENOBUFS;
+		return -ENOMEM;
+	*t = (struct taken){.since_ns = now_ns, .counted = counted};
 	memcpy(t->nonce, nonce, ORDER_NONCE);
-	t->since_ns = now_ns;
 	*at = *o->end = t;
 	o->end = &t->later;
-	o->n++;
 	return 0;
+}
+
+/* -EALREADY: it was taken; -ENOBUFS: too many were. */
+static int take_once(struct core *core, const uint8_t nonce[ORDER_NONCE], uid_t uid, struct buf *why)
+{
+	int64_t now_ns = clock_mono_ns();
+	forget_old(core, now_ns);
+	struct taken **at = place_of(core->orders, nonce);
+	if (*at) {
+		buf_puts(why, "this order was taken already");
+		return -EALREADY;
+	}
+	uid_t counted = uid_counted(uid);
+	enum limit reached = limits_take(&core->limits, LIMIT_ORDERS, counted, 1);
+	if (reached != LIMIT_NONE) {
+		limits_put_reached(&core->limits, reached, why);
+		return -ENOBUFS;
+	}
+	int r = keep(core->orders, at, nonce, counted, now_ns);
+	if (r)
+		limits_give(&core->limits, LIMIT_ORDERS, counted, 1);
+	return r;
 }
 
 /* --- whose --- */
@@ -127,8 +144,8 @@ static int prove(struct call *c, const uint8_t *bytes, size_t n, struct buf *why
 	int r = order_read(bytes, n, &o, why);
 	if (!r)
 		r = check(c, &o, &uid, why);
-	if (!r && (r = take_once(c->core->orders, o.nonce, clock_mono_ns())))
-		buf_puts(why, r == -EALREADY ? "this order was taken already" : "too many signed orders at once: try again in a minute");
+	if (!r)
+		r = take_once(c->core, o.nonce, uid, why);
 	if (r)
 		return r;
 	c->proven = true;

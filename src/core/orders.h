@@ -11,8 +11,6 @@
 #include "core/core.h"
 #include "identity/order.h"
 
-enum { ORDERS_MAX = 16384 /* taken within a minute; more are refused */ };
-
 /* Where the call comes from elsewhere and its query is signed: c->proven and c->caller are its user's then. 0, also where there is nothing to
  * be proven, or the call has failed. */
 int orders_take(struct call *c);

@@ -14,6 +14,7 @@
 #include "core/audited.h"
 #include "core/channels.h"
 #include "core/core.h"
+#include "core/limited.h"
 #include "core/orders.h"
 #include "core/relay.h"
 #include "core/secure.h"
@@ -83,10 +84,29 @@ static void free_later(struct peer *p)
 	uv_close((uv_handle_t *)later, on_idle_closed);
 }
 
+static void count_pending(struct peer *p, size_t pending)
+{
+	if (pending > p->pending)
+		limits_force(&p->core->limits, LIMIT_PENDING_ALL, p->counted, (int64_t)(pending - p->pending));
+	else if (pending < p->pending)
+		limits_give(&p->core->limits, LIMIT_PENDING_ALL, p->counted, (int64_t)(p->pending - pending));
+	p->pending = pending;
+}
+
+static void is_no_stranger(struct peer *p)
+{
+	if (!p->strange)
+		return;
+	p->strange = false;
+	TAILQ_REMOVE(&p->core->strangers, p, strangers);
+	limits_give(&p->core->limits, LIMIT_STRANGERS, LIMITS_NOBODY, 1);
+}
+
 static void detach(struct peer *p)
 {
 	p->closing = true;
 	stop_timer(p);
+	is_no_stranger(p);
 	if (p->relay)
 		relay_release(p->relay, "unavailable", "the program that offers this service is gone");
 	asker_drop_calls(&p->asker);
@@ -94,6 +114,8 @@ static void detach(struct peer *p)
 	if (p->next)
 		p->next->link = p->link;
 	p->core->figures.peers--;
+	count_pending(p, 0);
+	limits_give(&p->core->limits, LIMIT_CONNECTIONS, p->counted, 1);
 	count_leaving(p->core);
 	free_later(p);
 }
@@ -132,6 +154,8 @@ void peer_gone(struct peer *p, int error, const char *why)
 
 void peer_registered(struct peer *p)
 {
+	if (p->protocol != PROTOCOL_JOIN) /* who has only a token is told apart by nothing */
+		is_no_stranger(p);
 	if (!p->doomed) /* then the timer is its end */
 		stop_timer(p);
 }
@@ -161,17 +185,59 @@ static void on_doomed(uv_timer_t *timer)
 	peer_close(p);
 }
 
+static void doom(struct peer *p, enum limit reached)
+{
+	limits_refuse(&p->core->limits, reached);
+	count_pending(p, 0); /* as good as gone: for what it had nobody else goes */
+	p->core->figures.overflows++;
+	p->doomed = true;
+	start_timer(p, on_doomed, 0);
+}
+
+/* What the kernel took meanwhile nobody has told; and it may take more. */
+void peers_count_pending(struct core *core)
+{
+	for (struct peer *p = core->peers; p; p = p->next)
+		if (!p->doomed) {
+			stream_push(p->stream);
+			count_pending(p, stream_pending(p->stream));
+		}
+}
+
+static struct peer *most_pending(struct core *core, enum limit reached, uid_t uid)
+{
+	struct peer *most = NULL;
+	for (struct peer *p = core->peers; p; p = p->next)
+		if (!p->doomed && (reached != LIMIT_PENDING_PER_UID || p->counted == uid) && (!most || p->pending > most->pending))
+			most = p;
+	return most;
+}
+
+/* Only when there seems to be no room are all asked. Who has most makes it. */
+static void check_all_pending(struct peer *p)
+{
+	const struct limits *l = &p->core->limits;
+	if (limits_full(l, LIMIT_PENDING_ALL, p->counted, 0) == LIMIT_NONE)
+		return;
+	peers_count_pending(p->core);
+	enum limit reached = limits_full(l, LIMIT_PENDING_ALL, p->counted, 0);
+	struct peer *most = reached == LIMIT_NONE ? NULL : most_pending(p->core, reached, p->counted);
+	if (most)
+		doom(most, reached);
+}
+
 /* Before anything is put: what waits already is judged, after the kernel has taken what it wants. Whoever is sending
  * may be deep in a call of this peer's: it closes in a turn of its own, and is sent no more. */
 static void check_pending(struct peer *p)
 {
-	if (stream_pending(p->stream) > p->core->limits.pending)
+	int64_t most = p->core->limits.v[LIMIT_PENDING].most;
+	if ((int64_t)stream_pending(p->stream) > most)
 		stream_push(p->stream);
-	if (stream_pending(p->stream) <= p->core->limits.pending)
-		return;
-	p->core->figures.overflows++;
-	p->doomed = true;
-	start_timer(p, on_doomed, 0);
+	count_pending(p, stream_pending(p->stream));
+	if ((int64_t)p->pending > most)
+		doom(p, LIMIT_PENDING);
+	else if (p->pending && limits_allow(&p->core->limits, LIMIT_PENDING, (int64_t)p->pending))
+		check_all_pending(p);
 }
 
 bool peer_may_send(struct peer *p)
@@ -210,6 +276,15 @@ int peer_refuse(struct peer *p, const char *code, const char *format, ...)
 		p->speech->last_error(p, code, text);
 	peer_gone(p, -EPROTO, text);
 	peer_leave(p);
+	return -EPROTO;
+}
+
+int peer_refuse_limit(struct peer *p, enum limit reached)
+{
+	struct buf text = BUF_INIT;
+	limits_put_reached(&p->core->limits, reached, &text);
+	peer_refuse(p, "too-many", "%s", buf_str(&text));
+	buf_release(&text);
 	return -EPROTO;
 }
 
@@ -264,7 +339,7 @@ static void on_secured(void *owner)
 {
 	struct peer *p = owner;
 	if (p->timer)
-		start_timer(p, on_opening_late, p->core->limits.opening_ns);
+		start_timer(p, on_opening_late, p->core->limits.v[LIMIT_OPENING].most);
 	if (!secure_done(p) && !p->speech && speak(p, p->protocol == PROTOCOL_HMON ? &speech_xml : &speech_frames))
 		peer_close(p);
 }
@@ -289,11 +364,12 @@ static void on_opening_late(uv_timer_t *timer)
 	struct peer *p = timer->data;
 	stop_timer(p);
 	if (stream_is_shaking(p->stream)) { /* many came at once: it is we who are late */
-		start_timer(p, on_opening_late, p->core->limits.opening_ns / 2);
+		start_timer(p, on_opening_late, p->core->limits.v[LIMIT_OPENING].most / 2);
 		return;
 	}
+	limits_refuse(&p->core->limits, LIMIT_OPENING);
 	peer_refuse(p, "bad-stanza", "nothing understandable for %lld s",
-		    (long long)(p->core->limits.opening_ns / 1000000000));
+		    (long long)(p->core->limits.v[LIMIT_OPENING].most / 1000000000));
 }
 
 static bool is_loopback(const struct sockaddr_storage *a)
@@ -349,20 +425,32 @@ static void learn_address(struct peer *p, int fd)
 	snprintf(p->asker.address, sizeof p->asker.address, "uid %d", (int)p->asker.uid);
 }
 
-static bool uid_allowed(const struct core *core, const struct peer *p)
+/* -EUSERS: as many as his user may have, -EMFILE: as there may be. */
+static int count_connection(struct peer *p)
 {
-	unsigned n = 0;
-	if (p->asker.uid == (uid_t)-1 || asker_trusted(&p->asker))
-		return true;
-	for (const struct peer *other = core->peers; other; other = other->next)
-		n += other->asker.uid == p->asker.uid;
-	return n < core->limits.connections_per_uid;
+	p->counted = asker_counted(&p->asker);
+	enum limit reached = limits_take(&p->core->limits, LIMIT_CONNECTIONS, p->counted, 1);
+	return reached == LIMIT_NONE ? 0 : reached == LIMIT_CONNECTIONS ? -EMFILE : -EUSERS;
+}
+
+static int begin(struct peer *p, int fd, const struct speech *speech)
+{
+	int r = count_connection(p);
+	if (r)
+		return r;
+	r = speech ? speak(p, speech) : 0;
+	if (!r)
+		r = stream_new(&p->stream, &p->core->net, fd, &events, p);
+	if (r) {
+		limits_give(&p->core->limits, LIMIT_CONNECTIONS, p->counted, 1);
+		if (p->speech)
+			p->speech->release(p);
+	}
+	return r;
 }
 
 static int peer_new(struct core *core, int fd, const struct speech *speech, struct peer **ret)
 {
-	if (core->figures.peers >= core->limits.connections)
-		return -EMFILE;
 	struct peer *p = calloc(1, sizeof *p);
 	if (!p)
 		return -ENOMEM;
@@ -370,12 +458,8 @@ static int peer_new(struct core *core, int fd, const struct speech *speech, stru
 	p->asker = (struct asker){.core = core, .peer = p, .role = "", .entity = ++core->askers};
 	p->since_ns = (int64_t)uv_hrtime();
 	learn_address(p, fd);
-	int r = !uid_allowed(core, p) ? -EUSERS : speech ? speak(p, speech) : 0;
-	if (!r)
-		r = stream_new(&p->stream, &core->net, fd, &events, p);
+	int r = begin(p, fd, speech);
 	if (r) {
-		if (p->speech)
-			p->speech->release(p);
 		free(p);
 		return r;
 	}
@@ -408,14 +492,43 @@ static int secure_or_doom(struct peer *p, bool accepted)
 	return r;
 }
 
+/* Who comes by network is told nothing. */
+static void say_turned_away(struct core *core, int fd, const char *code, const char *text)
+{
+	struct buf out = BUF_INIT;
+	speech_put_refusal(&out, core, code, text);
+	send(fd, out.data, out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	buf_release(&out);
+}
+
 /* Who it was says its socket, as long as that is there. */
-static void tell_turned_away(struct core *core, int fd, int error)
+static void turn_away(struct core *core, int fd, int error)
 {
 	struct peer p = {.core = core, .asker = {.core = core, .peer = &p, .role = ""}};
+	const char *code = error == -EMFILE || error == -EUSERS ? "too-many" : "failed";
+	struct buf text = BUF_INIT;
+	if (error == -EMFILE || error == -EUSERS)
+		limits_put_reached(&core->limits, error == -EUSERS ? LIMIT_CONNECTIONS_PER_UID : LIMIT_CONNECTIONS, &text);
+	else
+		buf_puts(&text, strerror(-error));
 	learn_address(&p, fd);
-	audited_refusal(&p.asker, "connection.open", error == -EMFILE || error == -EUSERS ? "too-many" : "failed",
-	    error == -EUSERS ? "as many connections as one user may have" :
-	    error == -EMFILE ? "as many connections as there may be" : strerror(-error));
+	audited_refusal(&p.asker, "connection.open", code, buf_str(&text));
+	if (p.asker.uid != (uid_t)-1)
+		say_turned_away(core, fd, code, buf_str(&text));
+	buf_release(&text);
+}
+
+/* A crowd that says nothing does not keep out who would: the oldest of it goes. */
+static void count_stranger(struct peer *p)
+{
+	struct core *core = p->core;
+	if (limits_full(&core->limits, LIMIT_STRANGERS, LIMITS_NOBODY, 1) != LIMIT_NONE && !TAILQ_EMPTY(&core->strangers)) {
+		limits_refuse(&core->limits, LIMIT_STRANGERS);
+		peer_refuse_limit(TAILQ_FIRST(&core->strangers), LIMIT_STRANGERS);
+	}
+	limits_force(&core->limits, LIMIT_STRANGERS, LIMITS_NOBODY, 1);
+	p->strange = true;
+	TAILQ_INSERT_TAIL(&core->strangers, p, strangers);
 }
 
 int peer_accept(struct core *core, int fd, struct peer **ret)
@@ -424,13 +537,15 @@ int peer_accept(struct core *core, int fd, struct peer **ret)
 	int r = peer_new(core, fd, NULL, &p);
 	if (r) {
 		core->figures.refused++;
-		tell_turned_away(core, fd, r);
+		turn_away(core, fd, r);
 		return r;
 	}
 	core->figures.accepted++;
-	if (p->asker.uid == (uid_t)-1)
+	if (p->asker.uid == (uid_t)-1) {
+		count_stranger(p);
 		stream_want_urgent(p->stream, true);
-	start_timer(p, on_opening_late, core->limits.opening_ns);
+	}
+	start_timer(p, on_opening_late, core->limits.v[LIMIT_OPENING].most);
 	secure_or_doom(p, true);
 	if (ret)
 		*ret = p;
@@ -447,7 +562,7 @@ int peer_dialled(struct core *core, int fd, const struct role *role, const struc
 	peer_take_role(p, role);
 	p->owner = owner;
 	p->dialled = true;
-	start_timer(p, on_opening_late, core->limits.opening_ns);
+	start_timer(p, on_opening_late, core->limits.v[LIMIT_OPENING].most);
 	if (!secure_or_doom(p, false))
 		xml_put_open(stream_out(p->stream), greet);
 	p->greeted = true;
@@ -458,15 +573,16 @@ int peer_dialled(struct core *core, int fd, const struct role *role, const struc
 /* --- the core --- */
 
 int core_start(struct core *core, uv_loop_t *loop, const struct host_id *id, const char *name, const struct service *const *services,
-    const struct core_limits *limits)
+    const struct limit_values *limits)
 {
 	core->id = *id;
 	snprintf(core->name, sizeof core->name, "%s", name);
 	core->services = services;
-	core->limits = *limits;
+	TAILQ_INIT(&core->strangers);
 	uv_timer_init(loop, &core->tidy);
 	core->tidy.data = core;
 	int r = net_start(&core->net, loop);
+	limited_start(core, limits);
 	return r ? r : channels_start(core);
 }
 
@@ -480,6 +596,7 @@ void core_stop(struct core *core)
 	channels_stop(core);
 	buf_release(&core->passing);
 	orders_release(core);
+	limits_release(&core->limits);
 	uv_close((uv_handle_t *)&core->tidy, NULL);
 	net_flush(&core->net);
 	net_stop(&core->net);

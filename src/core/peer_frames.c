@@ -121,9 +121,9 @@ static size_t pending(const struct asker *a)
 	return stream_pending(a->peer->stream);
 }
 
-static void too_many(struct asker *a, unsigned most)
+static void too_many(struct asker *a, enum limit reached)
 {
-	peer_refuse(a->peer, "too-many", "more than %u queries under way", most);
+	peer_refuse_limit(a->peer, reached);
 }
 
 static const struct asker_type frames_asker = {.answer = answer, .over = over, .encode = frames_encode, .cut = frames_cut,

@@ -43,17 +43,32 @@ static struct msg *error_stanza(const char *code, const char *text)
 	return m;
 }
 
-static void greet_back(struct peer *p)
+static void put_root(struct buf *out, const struct core *core)
 {
 	struct msg *m = msg_new("hmon");
 	if (!m)
 		return;
 	msg_set_int(m, "version", VERSION);
 	msg_set(m, "role", "vigiad");
-	msg_set(m, "name", p->core->name);
-	xml_put_open(stream_out(p->stream), m);
+	msg_set(m, "name", core->name);
+	xml_put_open(out, m);
 	msg_free(m);
+}
+
+static void greet_back(struct peer *p)
+{
+	put_root(stream_out(p->stream), p->core);
 	p->greeted = true;
+}
+
+void speech_put_refusal(struct buf *out, const struct core *core, const char *code, const char *text)
+{
+	struct msg *m = error_stanza(code, text);
+	put_root(out, core);
+	if (m)
+		xml_put(out, m);
+	xml_put_close(out);
+	msg_free(m);
 }
 
 static void error(struct peer *p, const char *code, const char *text)
@@ -154,9 +169,9 @@ static void want(struct asker *a)
 	stream_want_drained(a->peer->stream);
 }
 
-static void too_many(struct asker *a, unsigned most)
+static void too_many(struct asker *a, enum limit reached)
 {
-	peer_refuse(a->peer, "too-many", "more than %u queries under way", most);
+	peer_refuse_limit(a->peer, reached);
 }
 
 static const struct asker_type xml_asker = {.answer = answer, .over = over, .encode = encode, .cut = cut, .put = put,

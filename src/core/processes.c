@@ -95,10 +95,11 @@ static int more_list(struct call *c)
 static int run_list(struct call *c)
 {
 	struct system_walk *w;
+	if (call_hold(c, LIMIT_PROCESS_LISTS))
+		return -1;
 	int r = type_of(c)->walk_new(system_of(c), &w);
 	if (r)
-		return call_fail(c, r == -EAGAIN ? "too-many" : "failed", "%s",
-		    r == -EAGAIN ? "too many lists are under way" : strerror(-r));
+		return call_fail_errno(c, r);
 	c->state = w;
 	return more_list(c);
 }
@@ -300,7 +301,7 @@ int processes_watch(struct call *c, int64_t pid, system_ended_fn *ended, void *o
 static int run_watch(struct call *c)
 {
 	struct process p;
-	if (find(c, c->args[0].number, c->args[1].number, &p))
+	if (find(c, c->args[0].number, c->args[1].number, &p) || call_hold(c, LIMIT_PROCESS_WATCHES))
 		return -1;
 	struct waiting *w = calloc(1, sizeof *w);
 	if (!w)
@@ -392,6 +393,8 @@ static int start(struct call *c, struct running *r)
 
 static int run_start(struct call *c)
 {
+	if (call_hold(c, LIMIT_PROGRAMS))
+		return -1;
 	struct running *r = running_new(c);
 	if (!r)
 		return call_fail(c, "failed", "no memory");
@@ -446,6 +449,8 @@ static int run_run(struct call *c)
 		return call_fail_arg(c, 2, "a uid");
 	if (c->args[2].number >= 0)
 		who.uid = (uid_t)c->args[2].number;
+	if (call_hold(c, LIMIT_PROGRAMS))
+		return -1;
 	int e = start_entry(c, &who);
 	if (e == -EINVAL)
 		return call_fail_arg(c, 0, "up to %d of a-z, 0-9 and -", SYSTEM_ENTRY_MAX);

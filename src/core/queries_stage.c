@@ -14,6 +14,7 @@
 #include "core/channels.h"
 #include "core/joining.h"
 #include "core/leases.h"
+#include "core/limited.h"
 #include "core/links.h"
 #include "core/processes.h"
 #include "core/view.h"
@@ -105,9 +106,9 @@ static const struct op daemon_ops[] = {
 };
 static const struct service daemon_service = {.name = "daemon", .doc = "the daemon itself", .ops = daemon_ops};
 
-enum { SERVICES = 6, OPS = 32 };
+enum { SERVICES = 7, OPS = 32 };
 static const struct service *const originals[SERVICES] = {
-    &host_service, &lease_service, &process_service, &registry_service, &channel_service, &daemon_service};
+    &host_service, &lease_service, &process_service, &registry_service, &channel_service, &limit_service, &daemon_service};
 static struct op ops[SERVICES][OPS];
 static struct service copies[SERVICES];
 static const struct service *services[SERVICES + 1];
@@ -541,8 +542,8 @@ static void on_leaving(struct core *core)
 
 void stage_begin(void)
 {
-	static const struct core_limits limits = {.connections = 100, .connections_per_uid = 100, .pending = PENDING,
-	    .calls = CALLS, .opening_ns = 10000000000};
+	static const struct limit_values limits = {{[LIMIT_CONNECTIONS] = 100, [LIMIT_PENDING] = PENDING,
+	    [LIMIT_QUERIES] = CALLS}};
 	static const struct joining_options joining = {.command = "vigiad %h %m", .masters = "192.0.2.1:1", .program = "vigiad"};
 	struct buf why = BUF_INIT;
 	log_level(LOG_EMERG);

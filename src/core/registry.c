@@ -13,7 +13,7 @@
 #include "core/relay.h"
 #include "proto/chars.h"
 
-enum { OPS_MAX = 256, REGISTERED_MAX = 256, NAME_MAX_BYTES = 63 };
+enum { OPS_MAX = 256, NAME_MAX_BYTES = 63 };
 
 static void put_op(struct call *c, const struct service *s, const struct op *op, bool chosen)
 {
@@ -241,18 +241,13 @@ static bool noun_is_taken(const struct core *core, const char *noun)
 static int may_register(struct call *c)
 {
 	const char *name = c->args[0].text;
-	unsigned n = 0;
-	for (const struct registered *r = c->core->registered; r; r = r->next)
-		n++;
 	if (!c->peer || !c->peer->framed)
 		return call_fail(c, "not-permitted", "service.register: only in frames, by the program that offers it");
 	if (!chars_are_name(name, strlen(name)) || strchr(name, '.') || strlen(name) > NAME_MAX_BYTES)
 		return call_fail(c, "bad-argument", "service.register: a service can't be named \"%.60s\"", name);
 	if (noun_is_taken(c->core, name))
 		return call_fail(c, "exists", "there is a service or noun %s already", name);
-	if (n >= REGISTERED_MAX)
-		return call_fail(c, "too-many", "%d services of programs are as many as a host has", REGISTERED_MAX);
-	return 0;
+	return call_hold(c, LIMIT_SERVICES);
 }
 
 static int send_query(struct relay *r, const struct buf *frame)

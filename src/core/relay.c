@@ -178,7 +178,7 @@ static uint64_t sequence_of(const struct frame *f)
 static bool lags(struct relayed *e, uint64_t lost, uint64_t before)
 {
 	struct call *c = e->call;
-	size_t most = c->core->limits.pending < LAGS ? c->core->limits.pending : LAGS;
+	size_t pending = (size_t)c->core->limits.v[LIMIT_PENDING].most, most = pending < LAGS ? pending : LAGS;
 	if (call_pending(c) <= most)
 		return false;
 	e->lost += lost;

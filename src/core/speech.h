@@ -19,6 +19,8 @@ struct speech {
 
 extern const struct speech speech_xml, speech_frames;
 
+/* All that is said to who is turned away before he said anything. */
+void speech_put_refusal(struct buf *out, const struct core *core, const char *code, const char *text);
 /* Judges what waits already; false: nothing more may be put. */
 bool peer_may_send(struct peer *p);
 /* It goes, its stream stays: the caller's, who gives it to somebody or closes it. */

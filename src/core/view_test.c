@@ -34,7 +34,7 @@ static bool running;
 
 static void start(void)
 {
-	static const struct core_limits limits = {.connections = 10, .pending = 1 << 20, .calls = 4};
+	static const struct limit_values limits = {{[LIMIT_CONNECTIONS] = 10, [LIMIT_QUERIES] = 4}};
 	memset(&core, 0, sizeof core);
 	uv_loop_init(&loop);
 	assert_int_equal(core_start(&core, &loop, &(struct host_id){{1}}, "h1", services, &limits), 0);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "core/core.h"
 #include "core/describe.h"
 #include "core/joining.h"
+#include "core/limited.h"
 #include "core/links.h"
 #include "core/own_id.h"
 #include "core/processes.h"
@@ -27,6 +27,7 @@
 #include "daemon/services.h"
 #include "os/background.h"
 #include "os/clock.h"
+#include "os/descriptors.h"
 #include "os/isolated.h"
 #include "os/lock.h"
 #include "os/log.h"
@@ -126,7 +127,6 @@ static struct health_options options_of(const struct conf *c, char **masters)
 	struct health_options o = {.name = c->name, .state_directory = d.state,
 	    .masters = (const char *const *)masters, .send_ns = c->node.send_ns,
 	    .listens = c->listen.n ? c->listen.v[0].port : 0, .exposed = conf_is_exposed(c), .sandbox = d.sandbox, .on_request = c->node.masters.n && !c->node.send_ns, .history = c->history.enabled,
-	    .nodes_max = (unsigned)c->limits.nodes, .monitors_max = (unsigned)c->limits.monitors_per_node,
 	    .rules_of = rules_of,
 	    .history_options = {.path = d.history_path, .keep_ns = c->history.keep_ns,
 		.keep_bytes = c->history.size, .thin_after_ns = c->history.thin_after_ns,
@@ -138,13 +138,8 @@ static struct health_options options_of(const struct conf *c, char **masters)
 static struct audit_options audit_options_of(const struct conf *c)
 {
 	return (struct audit_options){.unwritable = (enum audit_unwritable)c->audit.unwritable,
+	    .changes = {(double)c->limits.v[LIMIT_CHANGES_BURST], (double)c->limits.v[LIMIT_CHANGES_RATE]},
 	    .files = {.directory = d.audit_path, .host = d.id, .file_size = c->audit.file_size, .files = (unsigned)c->audit.files}};
-}
-
-static struct core_limits limits_of(const struct conf *c)
-{
-	return (struct core_limits){.connections = (unsigned)c->limits.connections,
-	    .connections_per_uid = (unsigned)c->limits.connections_per_uid, .pending = (size_t)c->limits.pending, .calls = (unsigned)c->limits.queries, .opening_ns = 10000000000};
 }
 
 static void put_addresses(struct buf *to, const struct conf_addresses *a, bool beyond)
@@ -390,7 +385,7 @@ static struct conf *take_conf(struct conf *fresh, struct buf *notes)
 		takes_restart("another root_helper", notes);
 	if (fresh->sandbox != d.conf->sandbox)
 		takes_restart("a change of sandbox", notes);
-	d.core.limits = limits_of(fresh);
+	limited_set(&d.core, &fresh->limits);
 	take_rights(fresh);
 	struct audit_options audit = audit_options_of(fresh);
 	audit_configure(d.core.audit, &audit);
@@ -670,15 +665,6 @@ static int prepare_places(struct buf *why)
 	return r;
 }
 
-static void raise_descriptor_limit(void)
-{
-	struct rlimit r;
-	if (getrlimit(RLIMIT_NOFILE, &r))
-		return;
-	r.rlim_cur = r.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &r);
-}
-
 /* For who started it, perhaps from another host (core/joining.h). */
 static void tell_background(bool already)
 {
@@ -756,9 +742,8 @@ static int start_audit(const struct host_id *id)
 
 static int serve(struct buf *why)
 {
-	struct core_limits limits = limits_of(d.conf);
-	raise_descriptor_limit();
-	if (key_keep_from_dumps((size_t)d.conf->limits.connections) < 0)
+	descriptors_raise();
+	if (key_keep_from_dumps((size_t)d.conf->limits.v[LIMIT_CONNECTIONS]) < 0)
 		log_event(LOG_WARNING, "cluster", "private keys will be in core dumps: there is no memory that is not");
 	int r = confine(d.conf, d.conf_file, d.runtime, d.state, &d.sandbox, why);
 	if (r)
@@ -770,7 +755,7 @@ static int serve(struct buf *why)
 		r = membership_open(&d.membership, d.state, &id, why);
 	d.core.left_out = d.services.left_out;
 	if (!r)
-		r = core_start(&d.core, &d.loop, &id, d.conf->name, d.services.chosen, &limits);
+		r = core_start(&d.core, &d.loop, &id, d.conf->name, d.services.chosen, &d.conf->limits);
 	d.core.insecure_control = d.insecure_control;
 	take_rights(d.conf);
 	if (!r)

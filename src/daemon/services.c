@@ -9,6 +9,7 @@
 
 #include "core/channels.h"
 #include "core/leases.h"
+#include "core/limited.h"
 #include "core/processes.h"
 #include "core/view.h"
 #include "modules/module.h"
@@ -28,6 +29,7 @@ static const struct {
     {&process_service, false},
     {&registry_service, true},
     {&channel_service, true},
+    {&limit_service, true},
     {&audit_service, true},
     {&settings_service, true},
     {&health_service, false},

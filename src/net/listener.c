@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,7 +13,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 16384, ACCEPTS_A_TURN = 512, PAUSE_MS = 100 };
+#include "os/descriptors.h"
+
+enum { BACKLOG = 16384, ACCEPTS_A_TURN = 512, PAUSE_MS = 100, SPARE_MOST = 64 };
 
 /* A kernel's queue holds somaxconn (4096) callers; four sockets on one port hold four times that, for the moment in
  * which ten thousand nodes come back at once. */
@@ -23,18 +26,46 @@ struct listener {
 	int fds[SOCKETS_MAX];
 	unsigned n;
 	uv_timer_t pause;
+	struct net *net;
 	listener_fn *fn;
 	void *data;
 	char *path;
 	unsigned handles;
-	unsigned pauses;
 };
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
+/* Some are kept for what the daemon opens itself. */
+static bool is_spare(int fd)
+{
+	int64_t most = descriptors_most(), spare = most / 8 < SPARE_MOST ? most / 8 : SPARE_MOST;
+	return fd >= most - spare;
+}
+
+/* The lowest that is free is the next one. */
+static bool are_few(const struct listener *l)
+{
+	int fd = fcntl(l->fds[0], F_DUPFD_CLOEXEC, 0);
+	bool few = fd < 0 || is_spare(fd);
+	if (fd >= 0)
+		close(fd);
+	return few;
+}
+
+static void tell(struct listener *l, bool few)
+{
+	if (l->net->descriptors)
+		l->net->descriptors(l->net->descriptors_data, few);
+}
+
 static void on_pause_over(uv_timer_t *timer)
 {
 	struct listener *l = timer->data;
+	if (are_few(l)) {
+		uv_timer_start(&l->pause, on_pause_over, PAUSE_MS, 0);
+		return;
+	}
+	tell(l, false);
 	for (unsigned i = 0; i < l->n; i++)
 		uv_poll_start(&l->polls[i], UV_READABLE, on_poll);
 }
@@ -42,7 +73,7 @@ static void on_pause_over(uv_timer_t *timer)
 /* Out of descriptors or memory: the queue keeps the callers while others leave. */
 static void pause_accepting(struct listener *l)
 {
-	l->pauses++;
+	tell(l, true);
 	for (unsigned i = 0; i < l->n; i++)
 		uv_poll_stop(&l->polls[i]);
 	uv_timer_start(&l->pause, on_pause_over, PAUSE_MS, 0);
@@ -55,7 +86,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		int fd = accept4(l->fds[poll - l->polls], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			l->fn(l->data, fd);
-			continue;
+			if (!is_spare(fd) || !are_few(l))
+				continue;
+			pause_accepting(l);
+			return;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
 			pause_accepting(l);
@@ -71,6 +105,7 @@ static struct listener *listener_new(struct net *net, const char *path, listener
 		free(l);
 		return NULL;
 	}
+	l->net = net;
 	l->fn = fn;
 	l->data = data;
 	uv_timer_init(net->loop, &l->pause);
@@ -213,11 +248,6 @@ int listener_port(const struct listener *l)
 	return address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port) : 0;
 }
 
-unsigned listener_pauses(const struct listener *l)
-{
-	return l->pauses;
-}
-
 static void on_closed(uv_handle_t *h)
 {
 	struct listener *l = h->data;
@@ -231,6 +261,8 @@ void listener_close(struct listener *l)
 {
 	if (l->path)
 		unlink(l->path);
+	if (uv_is_active((uv_handle_t *)&l->pause))
+		tell(l, false);
 	for (unsigned i = 0; i < l->n; i++) {
 		uv_close((uv_handle_t *)&l->polls[i], on_closed);
 		close(l->fds[i]); /* now: the port may be wanted again in this turn */

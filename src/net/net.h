@@ -29,6 +29,8 @@ struct net {
 	struct stream *dirty; /* have output since the last turn */
 	void (*before_output)(void *data); /* what must be done before a turn's output leaves; NULL: nothing */
 	void *before_data;
+	void (*descriptors)(void *data, bool few); /* a listener waits for some, or waits no more; NULL: nobody hears of it */
+	void *descriptors_data;
 	struct buf spare; /* output's memory, large, until a stream wants it */
 	struct tls *handshakes, **handshakes_end; /* that wait for a worker */
 	unsigned handshakes_n;			  /* that workers have */
@@ -97,8 +99,6 @@ int listener_tcp(struct listener **ret, struct net *net, const char *host, int p
 /* Mode 0666: who may do what is decided by the peer's uid. An old socket there is replaced. */
 int listener_unix(struct listener **ret, struct net *net, const char *path, listener_fn *fn, void *data);
 int listener_port(const struct listener *l);
-/* How often accepting had to pause because descriptors ran out. */
-unsigned listener_pauses(const struct listener *l);
 void listener_close(struct listener *l);
 
 /* --- dialling --- */

@@ -529,6 +529,7 @@ int net_start(struct net *net, uv_loop_t *loop)
 	net->handshakes = NULL;
 	net->handshakes_n = 0;
 	net->before_output = NULL;
+	net->descriptors = NULL;
 	uv_prepare_init(loop, &net->prepare);
 	uv_check_init(loop, &net->check);
 	uv_idle_init(loop, &net->busy);

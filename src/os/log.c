@@ -24,7 +24,7 @@ struct bucket {
 	char component[COMPONENT_MAX + 1];
 	bool errors;
 	int64_t filled_ns;
-	int64_t tokens_ns; /* a token is 1 s / LOG_RATE */
+	int64_t tokens_ns; /* one token: logger.token_ns */
 	uint64_t suppressed;
 };
 
@@ -35,7 +35,9 @@ static struct {
 	int fd;
 	int least;
 	bool to_stderr;
-	uint64_t lost;
+	uint64_t lost, left_out;
+	unsigned burst;
+	int64_t token_ns;
 	size_t buckets;
 	struct bucket bucket[BUCKETS];
 } logger = {
@@ -45,9 +47,9 @@ static struct {
     .syslog = "/dev/log",
     .fd = -1,
     .least = LOG_INFO,
+    .burst = LOG_BURST,
+    .token_ns = 1000000000 / LOG_RATE,
 };
-
-static const int64_t TOKEN_NS = 1000000000 / LOG_RATE;
 
 void log_open(const char *name)
 {
@@ -171,7 +173,7 @@ static struct bucket *bucket_of(const char *component, bool errors, int64_t now_
 	if (logger.buckets == BUCKETS)
 		return &logger.bucket[BUCKETS - 1];
 	struct bucket *b = &logger.bucket[logger.buckets++];
-	*b = (struct bucket){.errors = errors, .filled_ns = now_ns, .tokens_ns = LOG_BURST * TOKEN_NS};
+	*b = (struct bucket){.errors = errors, .filled_ns = now_ns, .tokens_ns = logger.burst * logger.token_ns};
 	snprintf(b->component, sizeof b->component, "%s", component);
 	return b;
 }
@@ -180,11 +182,11 @@ static bool take_token(struct bucket *b, int64_t now_ns)
 {
 	b->tokens_ns += now_ns - b->filled_ns;
 	b->filled_ns = now_ns;
-	if (b->tokens_ns > LOG_BURST * TOKEN_NS)
-		b->tokens_ns = LOG_BURST * TOKEN_NS;
-	if (b->tokens_ns < TOKEN_NS)
+	if (b->tokens_ns > logger.burst * logger.token_ns)
+		b->tokens_ns = logger.burst * logger.token_ns;
+	if (b->tokens_ns < logger.token_ns)
 		return false;
-	b->tokens_ns -= TOKEN_NS;
+	b->tokens_ns -= logger.token_ns;
 	return true;
 }
 
@@ -220,9 +222,30 @@ void log_event(int level, const char *component, const char *format, ...)
 		say(level, component, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 	} else {
 		b->suppressed++;
+		logger.left_out++;
 		logger.lost++;
 	}
 	pthread_mutex_unlock(&logger.mutex);
+}
+
+void log_rates(unsigned burst, unsigned rate)
+{
+	int64_t token_ns = 1000000000 / (int64_t)rate;
+	pthread_mutex_lock(&logger.mutex);
+	bool same = burst == logger.burst && token_ns == logger.token_ns;
+	logger.burst = burst;
+	logger.token_ns = token_ns;
+	for (size_t i = 0; !same && i < logger.buckets; i++)
+		logger.bucket[i].tokens_ns = burst * token_ns;
+	pthread_mutex_unlock(&logger.mutex);
+}
+
+uint64_t log_left_out(void)
+{
+	pthread_mutex_lock(&logger.mutex);
+	uint64_t n = logger.left_out;
+	pthread_mutex_unlock(&logger.mutex);
+	return n;
 }
 
 void log_flush(void)

@@ -22,7 +22,8 @@ XML = {
         <host query="info"/>
         <host query="ping" data="AAEC"/>
         <host query="info" at="h2"/>
-        <master query="cancel" of="6"/>""",
+        <master query="cancel" of="6"/>
+        <limit query="list" limit="channels*"/>""",
     "add": """
         <host query="add" deadline="20000"><host>h4</host><host>me@h3</host><host>h9</host></host>
         <host query="add" command="false"><host>h3</host></host>

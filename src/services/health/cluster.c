@@ -11,9 +11,9 @@ static const int64_t LATE_LEAST_NS = 3000000000;
 
 /* --- nodes --- */
 
-int cluster_init(struct cluster *c, const char *self)
+int cluster_init(struct cluster *c, const char *self, struct limits *limits)
 {
-	*c = (struct cluster){.next_node_id = 1};
+	*c = (struct cluster){.next_node_id = 1, .limits = limits};
 	c->self = cluster_node(c, self);
 	if (!c->self)
 		return -ENOMEM;
@@ -39,6 +39,7 @@ struct node *cluster_node(struct cluster *c, const char *name)
 		free(n);
 		return NULL;
 	}
+	limits_force(c->limits, LIMIT_NODES, LIMITS_NOBODY, 1);
 	n->id = c->next_node_id++;
 	n->transport = "none";
 	return n;
@@ -61,6 +62,7 @@ static void monitor_free(struct cluster *c, struct monitor *m)
 void cluster_forget(struct cluster *c, struct node *n)
 {
 	names_remove(&c->nodes, n->name);
+	limits_give(c->limits, LIMIT_NODES, LIMITS_NOBODY, 1);
 	for (size_t i = 0; i < n->monitors.n; i++)
 		monitor_free(c, n->monitors.things[i]);
 	names_release(&n->monitors);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/config.h"
+#include "base/limits.h"
 #include "base/names.h"
 #include "base/value.h"
 #include "proto/id.h"
@@ -77,6 +78,7 @@ struct node {
 
 struct cluster {
 	struct names nodes;
+	struct limits *limits; /* that count them */
 	struct node *self;
 	unsigned next_node_id;
 	struct config **configs; /* known, by digest: hosts that measure alike share one */
@@ -84,8 +86,8 @@ struct cluster {
 	uint64_t monitors_n, metrics_n;
 };
 
-/* The node `self` is made at once. 0 or -ENOMEM. */
-int cluster_init(struct cluster *c, const char *self);
+/* The node `self` is made at once. 0 or -ENOMEM. limits are borrowed. */
+int cluster_init(struct cluster *c, const char *self, struct limits *limits);
 void cluster_release(struct cluster *c);
 
 /* The node so named, made when new (down, not watched). NULL: no memory. */

@@ -12,10 +12,11 @@
 #include "services/health/cluster.h"
 
 static struct cluster c;
+static struct limits limits;
 
 static int set_up(void **state)
 {
-	return cluster_init(&c, "n1");
+	return cluster_init(&c, "n1", &limits);
 }
 
 static int tear_down(void **state)
@@ -68,6 +69,7 @@ static void nodes_and_monitors_are_made_once(void **state)
 {
 	struct node *n = cluster_node(&c, "n2");
 	assert_ptr_equal(cluster_node(&c, "n2"), n);
+	assert_int_equal(limits_used(&limits, LIMIT_NODES), 2);
 	assert_ptr_equal(cluster_find(&c, "n1"), c.self);
 	assert_null(cluster_find(&c, "n3"));
 	assert_int_not_equal(n->id, c.self->id);
@@ -159,6 +161,7 @@ static void who_is_forgotten_takes_all_its_own_along(void **state)
 	describe(m, "a:text:0", 1);
 	put_text(m, "a", "x");
 	cluster_forget(&c, n);
+	assert_int_equal(limits_used(&limits, LIMIT_NODES), 1);
 	assert_null(cluster_find(&c, "n2"));
 	assert_int_equal(c.monitors_n, 0);
 	assert_int_equal(c.metrics_n, 0);

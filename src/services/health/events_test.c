@@ -38,8 +38,8 @@ static struct buf in;
 
 static int set_up(void **state)
 {
-	static const struct core_limits limits = {.connections = 4, .connections_per_uid = 4, .pending = 1 << 20,
-	    .calls = 4, .opening_ns = 1000000000};
+	static const struct limit_values limits = {{[LIMIT_CONNECTIONS] = 4, [LIMIT_PENDING] = 1 << 20,
+	    [LIMIT_QUERIES] = 4, [LIMIT_OPENING] = 1000000000}};
 	int fds[2];
 	memset(&core, 0, sizeof core);
 	h = calloc(1, sizeof *h);

@@ -32,7 +32,6 @@ struct health_options {
 	int listens; /* the port where other hosts find this one; 0: none */
 	bool exposed; /* plain TCP to other hosts is allowed */
 	struct sandbox sandbox;
-	unsigned nodes_max, monitors_max;
 	/* How a node is watched; interval_ns 0: not. */
 	struct step_rules (*rules_of)(void *data, const char *node);
 	void *rules_data;

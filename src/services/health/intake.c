@@ -145,8 +145,8 @@ static int first_config(struct health *h, struct peer *p, const struct msg *stan
 	if (check_stranger(h, p, stanza, name))
 		return refuse_stranger(h, p, name);
 	struct names *monitors = &h->cluster.self->monitors;
-	if (!names_find(monitors, name) && monitors->n >= h->options.monitors_max)
-		return peer_refuse(p, "too-many", "more than %u monitors", h->options.monitors_max);
+	if (!names_find(monitors, name) && !limits_allow(&h->core->limits, LIMIT_MONITORS_PER_NODE, (int64_t)monitors->n + 1))
+		return peer_refuse_limit(p, LIMIT_MONITORS_PER_NODE);
 	struct config *config;
 	unsigned generation;
 	int r = read_config(p, stanza, &config, &generation);

@@ -115,9 +115,10 @@ static int check_name(struct call *c, const char *name)
 		return call_fail(c, "bad-argument", "name: 1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit");
 	if (!strcmp(name, h->core->name))
 		return call_fail(c, "bad-argument", "%s is this master's own name: give the node another", name);
-	if (!cluster_find(&h->cluster, name) && h->cluster.nodes.n >= h->options.nodes_max)
-		return call_fail(c, "too-many", "more than %u nodes", h->options.nodes_max);
-	return 0;
+	if (cluster_find(&h->cluster, name) || limits_full(&c->core->limits, LIMIT_NODES, LIMITS_NOBODY, 1) == LIMIT_NONE)
+		return 0;
+	limits_refuse(&c->core->limits, LIMIT_NODES);
+	return call_fail_limit(c, LIMIT_NODES);
 }
 
 /* A refusal answers the query, then the connection goes. */
@@ -245,10 +246,6 @@ static int slot_for(struct link *l, int64_t id)
 static struct monitor *announced(struct link *l, struct health *h, const char *name, int64_t id)
 {
 	struct node *n = l->node;
-	if (!describe_name_ok(name))
-		return NULL;
-	if (!names_find(&n->monitors, name) && n->monitors.n >= h->options.monitors_max)
-		return NULL;
 	int slot = slot_for(l, id);
 	struct monitor *m = slot < 0 ? NULL : cluster_monitor(&h->cluster, n, name);
 	if (!m)
@@ -261,6 +258,17 @@ static struct monitor *announced(struct link *l, struct health *h, const char *n
 	return m;
 }
 
+static int check_monitor(struct call *c, const struct node *n)
+{
+	const char *name = c->args[0].text;
+	if (!describe_name_ok(name))
+		return call_fail_arg(c, 0, "1 to 63 of A-Z a-z 0-9 . _ -, the first a letter or digit");
+	if (names_find(&n->monitors, name) ||
+	    limits_allow(&c->core->limits, LIMIT_MONITORS_PER_NODE, (int64_t)n->monitors.n + 1))
+		return 0;
+	return call_fail_limit(c, LIMIT_MONITORS_PER_NODE);
+}
+
 int query_config_announce(struct call *c)
 {
 	struct health *h = health_of(c->core);
@@ -270,10 +278,11 @@ int query_config_announce(struct call *c)
 		return call_fail(c, "bad-stanza", "register first");
 	if (describe_digest_parse(c->args[3].text, &digest))
 		return call_fail_arg(c, 3, "16 hexadecimal digits");
+	if (check_monitor(c, l->node))
+		return -1;
 	struct monitor *m = announced(l, h, c->args[0].text, c->args[1].number);
 	if (!m)
-		return call_fail(c, "too-many", "monitor %s: a bad name, or more than %u monitors", c->args[0].text,
-		    h->options.monitors_max);
+		return call_fail(c, "too-many", "monitor %s: its id is none, or there are too many of them", c->args[0].text);
 	struct config *known = cluster_config(&h->cluster, digest);
 	if (known && monitor_describe(&h->cluster, m, known, (unsigned)c->args[2].number))
 		return call_fail(c, "failed", "no memory");

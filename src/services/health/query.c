@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/audited.h"
+#include "core/limited.h"
 #include "core/links.h"
 #include "core/processes.h"
 #include "core/view.h"
@@ -207,6 +208,15 @@ static void audit_problems(struct call *c)
 	buf_release(&why);
 }
 
+static void limit_problems(struct call *c)
+{
+	struct buf why = BUF_INIT;
+	if (limited_trouble(c->core, &why))
+		query_problem(c, "descriptors", c->core->name, NULL, "%s. RLIMIT_NOFILE (LimitNOFILE= in its unit) is too low for what limits { } "
+		    "in vigia.conf allows: `vigia limits` tells what is in use", buf_str(&why));
+	buf_release(&why);
+}
+
 static void platform_problems(struct call *c)
 {
 	struct buf why = BUF_INIT;
@@ -241,6 +251,7 @@ int query_master_status(struct call *c)
 	launcher_problems(c);
 	view_problems(c);
 	audit_problems(c);
+	limit_problems(c);
 	platform_problems(c);
 	supervise_problems(h, c);
 	return query_master_status_more(c);

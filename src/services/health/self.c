@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <dirent.h>
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/descriptors.h"
 #include "services/health/health.h"
 
 static const int64_t PERIOD_NS = 5000000000;
@@ -26,13 +26,7 @@ static int64_t resident_bytes(struct health *h)
 
 static int64_t descriptors(struct health *h)
 {
-	DIR *d = opendir("/proc/self/fd");
-	int64_t n = 0;
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n > 3 ? n - 3 : 0;
+	return descriptors_open();
 }
 
 static int64_t cpu_ms(struct health *h)

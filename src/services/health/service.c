@@ -228,7 +228,7 @@ int health_start(struct health *h, struct core *core, const struct health_option
 	h->options.name = core->name;
 	h->boot = boot_next(o->state_directory, 0);
 	core->context = h;
-	int r = cluster_init(&h->cluster, o->name);
+	int r = cluster_init(&h->cluster, o->name, &core->limits);
 	if (!r)
 		r = open_registry(h);
 	if (r)

@@ -5,12 +5,12 @@
 #include "tools/vigia/vigia.h"
 
 extern const struct command audit_command, status_command, top_command, list_command, get_command, watch_command,
-    history_command, events_command, info_command, reload_command, forget_command,
+    history_command, events_command, info_command, limits_command, reload_command, forget_command,
     completion_command, stubs_command, token_command, join_command, login_command, logout_command, config_command, cert_command;
 
 /* In the order of the help. */
 const struct command *const commands[] = {&status_command, &top_command, &list_command, &get_command,
-    &watch_command, &history_command, &events_command, &info_command, &audit_command, &reload_command, &forget_command,
+    &watch_command, &history_command, &events_command, &info_command, &audit_command, &limits_command, &reload_command, &forget_command,
     &shorthands[SHORT_ADD], &shorthands[SHORT_DEL], &shorthands[SHORT_FIND], &shorthands[SHORT_PS],
     &shorthands[SHORT_SLIST], &token_command, &join_command, &cert_command, &login_command, &logout_command, &config_command, &stubs_command, &help_command_entry, &completion_command, &quit_command, NULL};
 
