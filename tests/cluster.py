@@ -165,8 +165,8 @@ def free_port():
 class NatsServer:
     """A nats-server of the test's own, on loopback or in a host's namespace."""
 
-    def __init__(self, address="127.0.0.1", port=None, netns=None):
-        self.address, self.port, self.netns = address, port or free_port(), netns
+    def __init__(self, address="127.0.0.1", port=None, netns=None, arguments=()):
+        self.address, self.port, self.netns, self.arguments = address, port or free_port(), netns, arguments
         self.process = None
 
     @property
@@ -174,7 +174,7 @@ class NatsServer:
         return f"nats://{self.address}:{self.port}"
 
     def start(self):
-        command = ["nats-server", "-a", self.address, "-p", str(self.port)]
+        command = ["nats-server", "-a", self.address, "-p", str(self.port), *self.arguments]
         if self.netns:
             command = ["ip", "netns", "exec", self.netns, *command]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
