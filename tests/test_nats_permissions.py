@@ -2,6 +2,7 @@
 """A nats-server with a user for each host, as docs/platform-nats.md says: who a message is from is then what the server vouches for."""
 import json
 import re
+import signal
 import socket
 import struct
 
@@ -73,10 +74,16 @@ class Hosts:
                         (("h1", f'listen = {{"127.0.0.1:{self.listens}"}}\n'),
                          ("h2", f'listen = {{}}\nnode {{ masters = {{"127.0.0.1:{self.listens}"}} }}\n'))]
         self.ids = [next(h["id"] for h in json.loads(d.vigia("host.list", "--json").stdout) if h["name"] == d.name) for d in self.daemons]
-        users = [USER.format(name=n, id=i) for n, i in (("h1", self.ids[0]), ("h2", self.ids[1]), ("stranger", STRANGER))]
-        users.append('\n    { user: "reader", password: "reader-secret", permissions: { publish: { deny: ">" } } }')
-        (tmp_path / "nats.conf").write_text("authorization { users: [" + "".join(users) + "\n] }\n")
+        self.users = [USER.format(name=n, id=i) for n, i in (("h1", self.ids[0]), ("h2", self.ids[1]), ("stranger", STRANGER))]
+        self.users.append('\n    { user: "reader", password: "reader-secret", permissions: { publish: { deny: ">" } } }')
+        self.conf_path = tmp_path / "nats.conf"
+        self.let_in(lambda user: True)
         self.server.start()
+
+    def let_in(self, who):
+        self.conf_path.write_text("authorization { users: [" + "".join(filter(who, self.users)) + "\n] }\n")
+        if self.server.process:
+            self.server.process.send_signal(signal.SIGHUP)
 
     def conf(self, name, more):
         return (f'platform = nats\nnats {{ server = "nats://{name}:{name}-secret@127.0.0.1:{self.server.port}" }}\n'
@@ -136,3 +143,14 @@ def test_who_listens_to_what_is_said_to_another_is_refused(hosts):
     wait_for(lambda: hosts.answers(h2, "h1"), 30, "h1 being asked")
     stranger.settle()
     assert not stranger.subjects
+
+
+def test_a_host_whose_user_is_taken_out_is_out_after_a_reload_and_comes_back_with_it(hosts):
+    h1, h2 = hosts.daemons
+    wait_for(lambda: hosts.answers(h1, "h2"), 30, "h2 being asked")
+    hosts.let_in(lambda user: '"h2"' not in user)
+    wait_for(lambda: "no nats-server answers" in h2.vigia("status", check=False).stdout, 30, "h2 being out")
+    assert not hosts.answers(h1, "h2")
+    assert "no nats-server answers" not in h1.vigia("status", check=False).stdout, "h1 is not"
+    hosts.let_in(lambda user: True)
+    wait_for(lambda: hosts.answers(h1, "h2"), 30, "h2 being back")
