@@ -427,6 +427,7 @@ static int reload(struct buf *told)
 	struct conf *fresh;
 	if (settings_are_busy(&d.core)) {
 		buf_puts(told, "another change of the configuration is under way");
+		log_event(LOG_WARNING, "conf", "not taken anew: %s", buf_str(told));
 		return -EBUSY;
 	}
 	notify_reloading();
