@@ -258,6 +258,7 @@ int editor_line(struct editor *e, const char **ret)
 	int n = 0;
 	take_signals(e, &signals);
 	el_resize(e->el); /* while commands ran nobody looked */
+	el_set(e->el, EL_PREP_TERM, 1); /* else the prompt is there first, and what is typed at once is shown twice */
 	const char *line = el_gets(e->el, &n);
 	give_signals(e, &signals);
 	if (!line || n <= 0) {
