@@ -66,7 +66,7 @@ class Place:
             os.makedirs(self.home(name))
             os.chown(self.home(name), uid, uid)
         self.entry("facts", FACTS)
-        self.entry("stay", "#!/bin/sh\necho $$ > ~/pid.new; mv ~/pid.new ~/pid\nwhile :; do sleep 1000; done\n")
+        self.entry("stay", "#!/bin/sh\necho $$ > ~/pid.new; mv ~/pid.new ~/pid\nexec sleep 1000\n")
         self.entry("seven", "#!/bin/sh\nexit 7\n")
 
     def home(self, name):
